@@ -1,0 +1,39 @@
+package api
+
+import "fmt"
+
+// Code says what kind of error it is; clients decide by it, never by the message.
+type Code string
+
+// The codes.
+const (
+	BadRequest    Code = "bad_request"
+	Unauthorized  Code = "unauthorized"
+	Forbidden     Code = "forbidden"
+	NotFound      Code = "not_found"
+	Conflict      Code = "conflict"
+	TooLarge      Code = "too_large"
+	UnsupportedMT Code = "unsupported_media_type"
+	Unavailable   Code = "unavailable"
+	AttemptOver   Code = "attempt_over"   // the attempt was given up, or ended: nothing of it is taken any more
+	LogIncomplete Code = "log_incomplete" // finish came before the whole log; Offset is where admin's copy ends
+	LogGap        Code = "log_gap"        // log came past the end of admin's copy; Offset is that end
+	NotRegistered Code = "not_registered" // a claim by an instance that admin does not know: register again
+	Outdated      Code = "outdated"       // a claim by an instance whose settings are not the newest
+)
+
+// Error is every answer that is not 2xx: {"error":{"code","message"}}, and for log_gap and log_incomplete
+// an "offset" beside it.
+type Error struct {
+	Status  int    `json:"-"` // the HTTP status
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Offset  int64  `json:"-"`
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// Errorf makes an Error with a message for whoever called.
+func Errorf(status int, code Code, format string, args ...any) *Error {
+	return &Error{Status: status, Code: code, Message: fmt.Sprintf(format, args...)}
+}
