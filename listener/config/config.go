@@ -1,0 +1,105 @@
+// Package config loads the files that say what a listener listens for and what it then runs. Loading is
+// strict: whatever is not understood is a mistake with its file, line and column, never ignored.
+package config
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"lightspeed/match"
+	"lightspeed/secret"
+)
+
+// Config is one listener's config, checked and with its defaults filled in.
+type Config struct {
+	File string // the file as it was named to Load; empty for a built-in config
+
+	Rules match.Rules // what it listens for; Rules.Name is the listener's name
+	Exec  []Step      // what it runs, in order; at least one
+	Cwd   string      // folder that the steps run in, absolute; CheckCwd says whether it is there
+
+	Env     map[string]string // variables set for the steps
+	PassEnv []string          // names of variables that the steps get from the listener's environment
+
+	Timeout     time.Duration // of one attempt; then SIGTERM …
+	Grace       time.Duration // … and after this SIGKILL
+	Concurrency int           // runs at once over all machines that share the name, from 1
+	WhenBusy    string        // Queue, Supersede or Latest
+	OnLost      string        // Fail or Requeue
+	MaxWait     time.Duration // a run that no listener took for so long is cancelled
+	MaxLog      int64         // bytes of output kept of one attempt
+
+	// Who is told. This release loads these and tells nobody yet (Config.Tells).
+	DiscordHook       secret.Value // webhook URL; none when it is absent or a placeholder
+	DiscordNotify     []string     // who is called: "@here", "@everyone", "<@id>", "<@&id>"
+	NotifyOn          string       // Always, Change or Failure
+	GithubStatusToken secret.Value // sets commit statuses
+	GithubURL         string       // API of another GitHub, Gitea or Forgejo; empty: github.com
+
+	// Temporary says that admin forgets the listener when it leaves. Only a built-in config is.
+	Temporary bool
+
+	missing []Mistake // secrets named by {"file": …} or {"env": …} that were not there at load
+}
+
+// Step is one command. Exactly one of Run and Argv is set.
+type Step struct {
+	Name string   // shown to people and told to admin: "step 2"; never the command
+	Run  string   // text for /bin/sh -c
+	Argv []string // program and arguments, with no shell between
+}
+
+// Values of Config.WhenBusy.
+const (
+	Queue     = "queue"     // runs keep their order
+	Supersede = "supersede" // a newer push cancels older runs
+	Latest    = "latest"    // the running one finishes, only the newest waiting one is kept
+)
+
+// Values of Config.OnLost: what becomes of a started run whose listener died.
+const (
+	Fail    = "fail"
+	Requeue = "requeue"
+)
+
+// Values of Config.NotifyOn: when people are told.
+const (
+	Always  = "always"
+	Change  = "change"  // when the result is another than the last one
+	Failure = "failure" // when it did not pass
+)
+
+// Defaults of keys that a config leaves out.
+const (
+	DefaultTimeout     = time.Hour
+	DefaultGrace       = 10 * time.Second
+	DefaultConcurrency = 1
+	DefaultMaxWait     = 168 * time.Hour
+	DefaultMaxLog      = 64 << 20 // bytes
+)
+
+// Tells reports whether the config names someone to tell: Discord, or a commit's status.
+func (c Config) Tells() bool { return !c.DiscordHook.IsZero() || !c.GithubStatusToken.IsZero() }
+
+// CheckCwd says whether the folder is there. A listener asks before it listens; checking a config does not,
+// for that may be done on another machine.
+func (c Config) CheckCwd() error {
+	info, err := os.Stat(c.Cwd)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: cwd of listener %q: %w", c.File, c.Rules.Name, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s: cwd of listener %q: %s is not a folder", c.File, c.Rules.Name, c.Cwd)
+	}
+	return nil
+}
+
+// CheckSecrets says whether every secret that the config names by {"file": …} or {"env": …} was there when it
+// was loaded; the error is a Mistakes. A listener asks before it listens.
+func (c Config) CheckSecrets() error {
+	if len(c.missing) == 0 {
+		return nil
+	}
+	return Mistakes(c.missing)
+}
