@@ -1,0 +1,37 @@
+package app
+
+import (
+	"net/http"
+
+	"lightspeed/api"
+	"lightspeed/secret"
+)
+
+// ClientOptions say where admin is and who asks.
+type ClientOptions struct {
+	Admin string       // "http://127.0.0.1:8080"
+	Token secret.Value // may be zero
+	TLS   TLSFiles     // CA is used
+}
+
+// NewClient makes a client of admin's API.
+func NewClient(o ClientOptions) (*api.Client, error) {
+	plain, err := NewHTTPClient(o.TLS)
+	if err != nil {
+		return nil, err
+	}
+	client, err := api.NewClient(o.Admin, o.Token, plain)
+	if err != nil {
+		return nil, Usagef("an address looks like http://127.0.0.1:8080", "%w", err)
+	}
+	return client, nil
+}
+
+// NewHTTPClient makes a plain HTTP client that trusts files.CA as well as the system's certificates.
+func NewHTTPClient(files TLSFiles) (*http.Client, error) {
+	config, err := files.clientTLS()
+	if err != nil {
+		return nil, err
+	}
+	return newHTTPClient(config), nil
+}

@@ -1,0 +1,87 @@
+package app
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// TLSFiles name PEM files. Cert and Key go together and make a server speak TLS; CA holds certificates that
+// a client trusts beside the system's own.
+type TLSFiles struct{ Cert, Key, CA string }
+
+// serverTLS returns nil when no certificate is set: the server then speaks plain HTTP.
+func (f TLSFiles) serverTLS() (*tls.Config, error) {
+	if f.Cert == "" && f.Key == "" {
+		return nil, nil
+	}
+	if f.Cert == "" || f.Key == "" {
+		return nil, Usagef("", "--tls-cert and --tls-key go together: only one is set")
+	}
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return nil, Usagef("both files must be PEM, and belong together", "TLS certificate %s with key %s: %w", f.Cert, f.Key, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// clientTLS returns what a client checks servers with.
+func (f TLSFiles) clientTLS() (*tls.Config, error) {
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.CA == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(f.CA)
+	if err != nil {
+		return nil, Usagef("", "--tls-ca: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, Usagef("", "--tls-ca %s holds no certificate in PEM form", f.CA)
+	}
+	config.RootCAs = pool
+	return config, nil
+}
+
+// pinned is a client's config that takes exactly the server's own certificate, whatever name it is for: `up`
+// talks to itself over loopback, where no public name leads.
+func pinned(server *tls.Config) *tls.Config {
+	own := server.Certificates[0].Certificate[0]
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: true, // VerifyConnection asks for more than a chain: the very certificate
+		VerifyConnection: func(state tls.ConnectionState) error {
+			if len(state.PeerCertificates) == 0 || !bytes.Equal(state.PeerCertificates[0].Raw, own) {
+				return errors.New("answered by another certificate than this process's own")
+			}
+			return nil
+		},
+	}
+}
+
+// idleConnections is how many connections to one host a client keeps: hooks passes 64 deliveries on at once.
+const idleConnections = 128
+
+// newHTTPClient makes a client without a time-out of its own: some calls wait, and each has a context.
+func newHTTPClient(config *tls.Config) *http.Client {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment, // never asks a proxy for localhost or 127.0.0.0/8
+		DialContext:           dialer.DialContext,
+		TLSClientConfig:       config,
+		TLSHandshakeTimeout:   5 * time.Second,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          idleConnections,
+		MaxIdleConnsPerHost:   idleConnections,
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}}
+}
