@@ -1,0 +1,89 @@
+// Command bench measures the numbers that docs/performance.md reports, each beside its limit or its peer, the
+// two interleaved in one run, as medians. Everything is on loopback and bounded. Rows: accept, start, output,
+// idle. The rows about matching and about large databases are Go benchmarks of match and admin/store, which
+// `make bench` runs beside this.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"lightspeed/fleet"
+)
+
+// bench is what every row needs.
+type bench struct {
+	root   string
+	dir    string // on the disk that is measured
+	bin    string
+	rounds int
+}
+
+var rows = map[string]func(*bench, context.Context) error{
+	"accept": (*bench).accept,
+	"start":  (*bench).start,
+	"output": (*bench).output,
+	"idle":   (*bench).idle,
+}
+
+func main() {
+	b := &bench{}
+	flag.StringVar(&b.root, "root", ".", "the module's folder")
+	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; the median counts")
+	only := flag.String("only", "idle,start,accept,output", "rows to measure")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := b.run(ctx, strings.Split(*only, ",")); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(ctx context.Context, names []string) (err error) {
+	if b.dir, err = os.MkdirTemp(b.root, ".bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.bin, err = fleet.Build(ctx, b.root, b.dir); err != nil {
+		return err
+	}
+	for _, name := range names {
+		row, ok := rows[name]
+		if !ok {
+			return fmt.Errorf("no row %q", name)
+		}
+		fmt.Printf("== %s\n", name)
+		if err := row(b, ctx); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// folder makes a new state folder.
+func (b *bench) folder(name string) (string, error) { return os.MkdirTemp(b.dir, name+"-") }
+
+func median[T ~int64 | ~float64](values []T) T { return percentile(values, 50) }
+
+func percentile[T ~int64 | ~float64](values []T, p int) T {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[min(len(sorted)*p/100, len(sorted)-1)]
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond)) }
+
+func mib(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+
+// ready bounds how long a process may take to serve.
+const ready = 20 * time.Second

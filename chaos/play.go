@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+)
+
+// options of one chaos run.
+type options struct {
+	seed       uint64
+	duration   time.Duration
+	deliveries int
+	root       string
+}
+
+// settleTime bounds the wait for every run to end once nobody is hurt any more: the longest backoff of hooks'
+// forwarder (30 s), the leases, and the work that is left on two loaded cores.
+const settleTime = 3 * time.Minute
+
+// play does the whole: start, send and hurt, heal, wait, check.
+func play(ctx context.Context, o options, progress io.Writer) (report, error) {
+	dir, err := os.MkdirTemp("", "lightspeed-chaos-")
+	if err != nil {
+		return report{}, err
+	}
+	fmt.Fprintf(progress, "chaos: seed %d, %s, %d deliveries\n", o.seed, o.duration, o.deliveries)
+	w, err := newWorld(ctx, o.root, dir)
+	if err != nil {
+		return report{}, err
+	}
+	defer w.close()
+
+	sent := newSent()
+	var both sync.WaitGroup
+	both.Go(func() { w.hurt(ctx, rand.New(rand.NewPCG(o.seed, 1)), o.duration, progress) })
+	both.Go(func() { sent.send(ctx, w, rand.New(rand.NewPCG(o.seed, 2)), o.deliveries, o.duration) })
+	both.Wait()
+	w.heal()
+
+	settled, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	waitErr := w.settle(settled, sent, progress)
+	r, err := check(ctx, w, sent)
+	if err != nil {
+		return r, err
+	}
+	r.note("every run ended", "within "+settleTime.String(), waitErr)
+	if r.Held() {
+		return r, os.RemoveAll(dir)
+	}
+	fmt.Fprintf(progress, "chaos: the folder is kept: %s\n", dir)
+	return r, nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// sent is what was posted to hooks, and what hooks promised.
+type sent struct {
+	mu       sync.Mutex
+	accepted map[string]string // id → how it was answered first
+	copies   map[string]bool   // ids whose body had been accepted before under another id
+	refused  int
+	again    int
+}
+
+func newSent() *sent { return &sent{accepted: map[string]string{}, copies: map[string]bool{}} }
+
+// parcel is one delivery as it goes out.
+type parcel struct {
+	id   string
+	body []byte
+	redo bool // redelivered under its own id
+	copy bool // posted again under another id
+}
+
+// send posts deliveries evenly over the time, a few at once. One in ten comes twice, one in thirty under a
+// second id. What hooks could not take is not sent again, as GitHub would not.
+func (s *sent) send(ctx context.Context, w *world, random *rand.Rand, count int, over time.Duration) {
+	template, err := os.ReadFile(filepath.Join(w.root, "testdata", "deliveries", "push.json"))
+	if err != nil {
+		panic(err)
+	}
+	parcels := make(chan parcel)
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for p := range parcels {
+				s.post(ctx, w.hooksURL, p)
+			}
+		})
+	}
+	tick := time.NewTicker(over / time.Duration(count))
+	defer tick.Stop()
+	for i := range count {
+		parcels <- parcel{
+			id:   fmt.Sprintf("chaos-%d-%08x", i, random.Uint32()),
+			body: push(template, random, i),
+			redo: random.IntN(10) == 0,
+			copy: random.IntN(30) == 0,
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	close(parcels)
+	workers.Wait()
+}
+
+// push makes a push body out of the sample: another branch, another commit.
+func push(template []byte, random *rand.Rand, i int) []byte {
+	var body map[string]any
+	if err := json.Unmarshal(template, &body); err != nil {
+		panic(err)
+	}
+	kind := "quick"
+	if random.IntN(20) == 0 {
+		kind = "slow"
+	}
+	commit := sha256.Sum256(fmt.Appendf(nil, "%d %d", i, random.Uint64()))
+	body["ref"] = fmt.Sprintf("refs/heads/topic/%d-%s", random.IntN(20), kind)
+	body["after"] = hex.EncodeToString(commit[:20])
+	body["before"] = hex.EncodeToString(commit[10:30])
+	body["repository"].(map[string]any)["full_name"] = "chaos/pushed"
+	body["head_commit"].(map[string]any)["id"] = body["after"]
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		panic(err)
+	}
+	return encoded
+}
+
+func (s *sent) post(ctx context.Context, url string, p parcel) {
+	status, err := deliver(ctx, url, p.id, p.body)
+	s.mu.Lock()
+	if err != nil {
+		s.refused++
+		s.mu.Unlock()
+		return
+	}
+	s.accepted[p.id] = status
+	s.mu.Unlock()
+	if p.redo {
+		if _, err := deliver(ctx, url, p.id, p.body); err == nil {
+			s.mu.Lock()
+			s.again++
+			s.mu.Unlock()
+		}
+	}
+	if p.copy {
+		id := p.id + "-copy"
+		if _, err := deliver(ctx, url, id, p.body); err == nil {
+			s.mu.Lock()
+			s.copies[id] = true
+			s.mu.Unlock()
+		}
+	}
+}
+
+// deliver posts one signed delivery. An error means that nothing was promised.
+func deliver(ctx context.Context, url, id string, body []byte) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // GitHub's own limit
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	mac := hmac.New(sha256.New, []byte(webhookSecret))
+	mac.Write(body)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-GitHub-Event", "push")
+	req.Header.Set("X-GitHub-Delivery", id)
+	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if resp.StatusCode/100 != 2 {
+		return "", fmt.Errorf("%s: %s", resp.Status, answer)
+	}
+	var receipt struct {
+		Status string `json:"status"`
+	}
+	return receipt.Status, json.Unmarshal(answer, &receipt)
+}

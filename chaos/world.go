@@ -1,0 +1,274 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/fleet"
+	"lightspeed/secret"
+)
+
+const webhookSecret = "chaos-secret"
+
+// marks are the folders that the script writes into.
+var marks = []string{"started", "ended", "live", "twice", "overlap", "crowd"}
+
+// world is everything that runs.
+type world struct {
+	dir       string
+	root      string
+	hooksURL  string
+	api       *api.Client
+	victims   []*victim
+	listeners []listener
+}
+
+// listener is one name that is listened for; several victims may share it.
+type listener struct {
+	name        string
+	marks       string // its folder of marks
+	concurrency int
+	requeue     bool
+}
+
+// victim is a process that is hurt and started again.
+type victim struct {
+	name    string
+	command fleet.Command
+	ready   string       // prefix of its ready line
+	link    *fleet.Proxy // its way to admin; nil for admin itself
+
+	mu      sync.Mutex
+	process *fleet.Process
+}
+
+// newWorld builds the binary and starts every process.
+func newWorld(ctx context.Context, root, dir string) (*world, error) {
+	bin, err := fleet.Build(ctx, root, dir)
+	if err != nil {
+		return nil, err
+	}
+	adminPort, err := fleet.Port()
+	if err != nil {
+		return nil, err
+	}
+	hooksPort, err := fleet.Port()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{dir: dir, root: root, hooksURL: fmt.Sprintf("http://127.0.0.1:%d/receive_hook", hooksPort)}
+	adminAddr := fmt.Sprintf("127.0.0.1:%d", adminPort)
+	if w.api, err = api.NewClient("http://"+adminAddr, secret.Value{}, &http.Client{}); err != nil {
+		return nil, err
+	}
+	w.add(bin, "admin", "admin", nil, "admin", "--addr", adminAddr, "--lease", "2s")
+	if err := w.addLinked(bin, adminAddr, "hooks", "hooks", "hooks",
+		"--addr", fmt.Sprintf("127.0.0.1:%d", hooksPort), "--secret", webhookSecret); err != nil {
+		return nil, err
+	}
+	w.listeners = []listener{
+		{name: "twin", marks: filepath.Join(dir, "marks", "twin"), concurrency: 3},
+		{name: "solo", marks: filepath.Join(dir, "marks", "solo"), concurrency: 2, requeue: true},
+	}
+	for _, l := range w.listeners {
+		config, err := l.write(dir)
+		if err != nil {
+			return nil, err
+		}
+		machines := []string{l.name + "-a"}
+		if l.name == "twin" {
+			machines = append(machines, l.name+"-b")
+		}
+		for _, machine := range machines {
+			if err := w.addLinked(bin, adminAddr, machine, "listen "+l.name, "listen", config); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, v := range w.victims {
+		if err := v.start(ctx); err != nil {
+			w.close()
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+func (w *world) add(bin, name, ready string, link *fleet.Proxy, args ...string) {
+	args = append(args, "--state", filepath.Join(w.dir, "state-"+name))
+	w.victims = append(w.victims, &victim{
+		name: name, ready: ready, link: link,
+		command: fleet.Command{Name: name, Path: bin, Args: args, Dir: w.dir},
+	})
+}
+
+// addLinked adds a process that reaches admin through a link of its own.
+func (w *world) addLinked(bin, adminAddr, name, ready string, args ...string) error {
+	link, err := fleet.NewProxy(adminAddr)
+	if err != nil {
+		return err
+	}
+	w.add(bin, name, ready, link, append(args, "--admin", "http://"+link.Addr())...)
+	return nil
+}
+
+// write makes the listener's folders, script and config.
+func (l listener) write(dir string) (string, error) {
+	for _, mark := range marks {
+		if err := os.MkdirAll(filepath.Join(l.marks, mark), 0o755); err != nil {
+			return "", err
+		}
+	}
+	path := filepath.Join(dir, "script.sh")
+	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
+		return "", err
+	}
+	onLost := "fail"
+	if l.requeue {
+		onLost = "requeue"
+	}
+	config, err := json.Marshal(map[string]any{
+		"name": l.name, "repos": []string{"chaos/*"}, "concurrency": l.concurrency, "on_lost": onLost,
+		"timeout": "20s", "grace": "1s",
+		"exec": [][]string{{"sh", path, l.marks, fmt.Sprint(l.concurrency)}},
+	})
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, l.name+".json")
+	return file, os.WriteFile(file, config, 0o600)
+}
+
+// start starts the victim and waits until it serves. A listener is ready once admin knows it, so it may take
+// as long as admin is away.
+func (v *victim) start(ctx context.Context) error {
+	process, err := fleet.Start(v.command)
+	if err != nil {
+		return err
+	}
+	v.mu.Lock()
+	v.process = process
+	v.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	_, err = process.Ready(ctx, v.ready)
+	return err
+}
+
+// hurt picks one victim every second and kills, freezes or cuts it off.
+func (w *world) hurt(ctx context.Context, random *rand.Rand, duration time.Duration, progress io.Writer) {
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	over := time.After(duration)
+	for {
+		select {
+		case <-tick.C:
+		case <-over:
+			return
+		case <-ctx.Done():
+			return
+		}
+		v := w.victims[random.IntN(len(w.victims))]
+		pause := time.Duration(100+random.IntN(3000)) * time.Millisecond
+		how := random.IntN(5)
+		busy.Go(func() { v.suffer(ctx, how, pause, progress) })
+	}
+}
+
+// suffer hurts one victim and makes it well again. Kills are as likely as the others together.
+func (v *victim) suffer(ctx context.Context, how int, pause time.Duration, progress io.Writer) {
+	v.mu.Lock()
+	process := v.process
+	v.mu.Unlock()
+	switch {
+	case how == 0 && v.link != nil:
+		fmt.Fprintf(progress, "chaos: cut %s for %s\n", v.name, pause)
+		v.link.Cut()
+		wait(ctx, pause)
+		v.link.Mend()
+	case how <= 1:
+		fmt.Fprintf(progress, "chaos: freeze %s for %s\n", v.name, pause)
+		process.Signal(syscall.SIGSTOP)
+		wait(ctx, pause)
+		process.Signal(syscall.SIGCONT)
+	default:
+		select {
+		case <-process.Done():
+			return // someone else has killed it and is about to start it
+		default:
+		}
+		fmt.Fprintf(progress, "chaos: kill %s, back in %s\n", v.name, pause/2)
+		process.Kill()
+		wait(ctx, pause/2)
+		v.restart(ctx, process, progress)
+	}
+}
+
+// restart starts the victim again, unless someone else has.
+func (v *victim) restart(ctx context.Context, killed *fleet.Process, progress io.Writer) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.process != killed || ctx.Err() != nil {
+		return
+	}
+	process, err := fleet.Start(v.command)
+	if err != nil {
+		fmt.Fprintf(progress, "chaos: %v\n", err)
+		return
+	}
+	v.process = process
+}
+
+// heal makes sure that everyone is well: mended, thawed, and running.
+func (w *world) heal() {
+	for _, v := range w.victims {
+		if v.link != nil {
+			v.link.Mend()
+		}
+		v.process.Signal(syscall.SIGCONT)
+	}
+}
+
+// dead returns the victims that ended by themselves, which is a defect.
+func (w *world) dead() []string {
+	var names []string
+	for _, v := range w.victims {
+		select {
+		case <-v.process.Done():
+			names = append(names, v.name+":\n"+v.process.Log())
+		default:
+		}
+	}
+	return names
+}
+
+func (w *world) close() {
+	for _, v := range w.victims {
+		if v.process != nil {
+			v.process.Signal(syscall.SIGCONT)
+			v.process.Kill()
+		}
+		if v.link != nil {
+			v.link.Close()
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
