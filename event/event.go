@@ -31,7 +31,7 @@ type Event struct {
 	Branch string // "a/b"; for a pull request its head branch
 	Base   string // a pull request's base branch
 	Tag    string // "v1"
-	SHA    string // the commit that is built (never a tag object); empty on delete
+	SHA    string // the commit that is built (never a tag object); empty on delete, and when the sender names none
 	Before string // where the ref was; zeros when it is new
 	After  string // the ref's new value; for an annotated tag the tag object, zeros on delete
 	PR     int    // number of the pull request, 0 when there is none
@@ -42,11 +42,12 @@ type Event struct {
 	Fork    bool // a pull request from another repository, or from one that is gone
 
 	// Files are the paths that the push touched, sorted, each once. They count only when FilesKnown:
-	// a list that GitHub cut, left out, or never sends (tags, new branches, pull requests) is unknown.
+	// a list that was cut, left out, or is never sent (tags, new branches without commits, pull requests) is
+	// unknown, and so is a forced push's: it does not say what the dropped commits had changed.
 	Files      []string
 	FilesKnown bool
 
-	Message string // the head commit's message; a pull request's title
+	Message string // the head commit's message; a pull request's title; a release's name
 	Author  string // name of the head commit's author; a pull request's or release's author's login
 	Pusher  string // login of who caused it
 	URL     string // http(s) page that shows what changed: compare, pull request, release
