@@ -92,6 +92,19 @@ func (c *Client) Deliver(ctx context.Context, d event.Delivery) (Receipt, error)
 	return receipt, err
 }
 
+// Healthy returns nil when admin serves: when it answers GET /healthz with a 2xx. No token is sent.
+func (c *Client) Healthy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/healthz", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("User-Agent", "lightspeed/"+Version)
+	_, err = c.read(req, nil)
+	return err
+}
+
 // Register says what an instance listens for and what it holds.
 func (c *Client) Register(ctx context.Context, listener string, r Registration) (Registered, error) {
 	var registered Registered
