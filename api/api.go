@@ -231,6 +231,11 @@ type Decision struct {
 	Run *string `json:"run"` // the run it led to
 }
 
+// TriggerPrefix begins the ids of deliveries that admin makes for POST listeners/{name}/trigger; a delivery
+// from outside may not have such an id. Whoever triggers a listener means that one, on that ref: for its
+// runs, and for retries and replays of them, only the rule about the repository is asked.
+const TriggerPrefix = "trigger-"
+
 // Replay is the body of POST deliveries/{id}/replay[?dry_run=1]; no listeners: all whose rules hold now.
 type Replay struct {
 	Listeners []string `json:"listeners"`
