@@ -1,0 +1,73 @@
+package rabbittest
+
+import (
+	"os"
+	"syscall"
+	"testing"
+)
+
+// Kill ends the server as a crash does. Boot starts it again.
+func (n *Node) Kill(t testing.TB) {
+	t.Helper()
+	n.signal(t, syscall.SIGKILL)
+	_ = n.server.Wait()
+	n.server = nil
+}
+
+// Boot starts the server after Kill, with the data that it had, and waits until it takes connections.
+func (n *Node) Boot(t testing.TB) {
+	t.Helper()
+	if err := n.boot(); err != nil {
+		t.Fatalf("start RabbitMQ again: %v", err)
+	}
+}
+
+// Wipe removes the data of a server that was killed: users, vhosts, queues, all.
+func (n *Node) Wipe(t testing.TB) {
+	t.Helper()
+	if err := os.RemoveAll(n.path("mnesia")); err != nil {
+		t.Fatalf("wipe RabbitMQ's data: %v", err)
+	}
+}
+
+// Freeze stops the server's process without ending it: its connections stay, and nothing answers. It is
+// thawed when the test ends, or by Thaw.
+func (n *Node) Freeze(t testing.TB) {
+	t.Helper()
+	n.signal(t, syscall.SIGSTOP)
+	t.Cleanup(func() { n.Thaw(t) })
+}
+
+// Thaw lets the server go on. It does no harm when it was not frozen.
+func (n *Node) Thaw(t testing.TB) {
+	t.Helper()
+	n.signal(t, syscall.SIGCONT)
+}
+
+func (n *Node) signal(t testing.TB, s syscall.Signal) {
+	t.Helper()
+	if err := n.server.Process.Signal(s); err != nil {
+		t.Fatalf("signal %s to RabbitMQ: %v", s, err)
+	}
+}
+
+// Alarm raises the broker's memory alarm: publishers are blocked until the test ends, or Calm.
+func (n *Node) Alarm(t testing.TB) {
+	t.Helper()
+	n.Eval(t, `vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)`)
+	t.Cleanup(func() { n.Calm(t) })
+}
+
+// Calm ends the memory alarm.
+func (n *Node) Calm(t testing.TB) {
+	t.Helper()
+	n.Eval(t, `vm_memory_monitor:set_vm_memory_high_watermark(0.6)`)
+}
+
+// ConsumerTimeout sets after how many milliseconds the broker closes a channel that holds a message, until
+// the test ends. It counts for channels that are opened from then on.
+func (n *Node) ConsumerTimeout(t testing.TB, ms string) {
+	t.Helper()
+	n.Eval(t, `application:set_env(rabbit, consumer_timeout, `+ms+`)`)
+	t.Cleanup(func() { n.Eval(t, `application:set_env(rabbit, consumer_timeout, 1800000)`) })
+}
