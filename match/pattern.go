@@ -6,21 +6,25 @@ import (
 )
 
 // pattern decides about one text: a repository, a branch, a tag, a file, a message. It is compiled once and
-// then only read. What it means is its RE2 form (translate); most patterns have a shape that gives the same
-// answer faster, and the rest are not asked when a literal that they need is missing.
+// then only read. What it means is its RE2 form (translate); but for the rarest it is answered without it.
 type pattern struct {
-	key     string // tells patterns apart: language and text
-	source  string // as it stands in the config, without "!"
+	key    string // tells patterns apart: language and text
+	source string // as it stands in the config, without "!"
+
 	shape   shape
-	literal string         // of shapes but byRegexp
-	needs   needs          // of byRegexp
-	re      *regexp.Regexp // of byRegexp
+	literal string // of shapes with one
+
+	prefix, suffix string   // of byMachine: what stands before and after …
+	machine        *machine // … what the machine is asked about
+
+	re *regexp.Regexp // of byRegexp
 }
 
 type shape int
 
 const (
 	byRegexp     shape = iota
+	byMachine          // whatever is none of these:
 	isEverything       // **
 	isLiteral          // main
 	isOneLevel         // *: no slash
@@ -29,14 +33,6 @@ const (
 	isNamed            // **/README.md: in any folder
 	hasText            // files_filter: a substring
 )
-
-// needs are literals that every match has.
-type needs struct{ prefix, suffix, inside string }
-
-func (n needs) met(text string) bool {
-	return len(text) >= len(n.prefix)+len(n.suffix) && strings.HasPrefix(text, n.prefix) &&
-		strings.HasSuffix(text, n.suffix) && strings.Contains(text, n.inside)
-}
 
 // matches reports whether the pattern is about the text.
 func (p *pattern) matches(text string) bool {
@@ -56,8 +52,12 @@ func (p *pattern) matches(text string) bool {
 		return found && (rest == "" || rest[len(rest)-1] == '/')
 	case hasText:
 		return strings.Contains(text, p.literal)
+	case byMachine:
+		rest, starts := strings.CutPrefix(text, p.prefix)
+		middle, ends := strings.CutSuffix(rest, p.suffix)
+		return starts && ends && p.machine.matches(middle)
 	}
-	return p.needs.met(text) && p.re.MatchString(text)
+	return p.re.MatchString(text)
 }
 
 // literalPattern is a value of branch_filter.
@@ -84,13 +84,24 @@ func newPattern(text string, lang language) (p *pattern, problem string) {
 		return nil, problem
 	}
 	p = &pattern{key: lang.String() + " " + text, source: text}
-	if p.shape, p.literal = shapeOf(items); p.shape == byRegexp {
-		re, err := regexp.Compile(translate(items))
-		if err != nil {
-			return nil, "cannot be compiled: " + shown(err.Error())
-		}
-		p.re, p.needs = re, needsOf(items)
+	if p.shape, p.literal = shapeOf(items); p.shape != byMachine {
+		return p, ""
 	}
+	middle := items
+	if first := middle[0]; first.plain() {
+		p.prefix, middle = first.text, middle[1:]
+	}
+	if last := middle[len(middle)-1]; last.plain() {
+		p.suffix, middle = last.text, middle[:len(middle)-1]
+	}
+	if p.machine = newMachine(middle); p.machine != nil {
+		return p, ""
+	}
+	re, err := regexp.Compile(translate(items))
+	if err != nil {
+		return nil, "is too much for RE2: " + shown(err.Error())
+	}
+	p.shape, p.re = byRegexp, re
 	return p, ""
 }
 
@@ -116,23 +127,5 @@ func shapeOf(items []item) (shape, string) {
 			return isNamed, b.text
 		}
 	}
-	return byRegexp, ""
-}
-
-func needsOf(items []item) needs {
-	var n needs
-	for i, it := range items {
-		if !it.plain() {
-			continue
-		}
-		switch {
-		case i == 0:
-			n.prefix = it.text
-		case i == len(items)-1:
-			n.suffix = it.text
-		case len(it.text) > len(n.inside):
-			n.inside = it.text
-		}
-	}
-	return n
+	return byMachine, ""
 }
