@@ -35,7 +35,7 @@ type Config struct {
 	DiscordNotify     []string     // who is called: "@here", "@everyone", "<@id>", "<@&id>"
 	NotifyOn          string       // Always, Change or Failure
 	GithubStatusToken secret.Value // sets commit statuses
-	GithubURL         string       // API of another GitHub, Gitea or Forgejo; empty: github.com
+	GithubURL         string       // another server than github.com: Enterprise Server, Gitea, Forgejo
 
 	// Temporary says that admin forgets the listener when it leaves. Only a built-in config is.
 	Temporary bool

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"lightspeed/event"
 	"lightspeed/match"
 	"lightspeed/secret"
 )
@@ -210,7 +211,7 @@ func TestAllKeys(t *testing.T) {
 		Timeout: 90 * time.Minute, Grace: 500 * time.Millisecond, Concurrency: 1000,
 		WhenBusy: "supersede", OnLost: "requeue", MaxWait: 48 * time.Hour, MaxLog: 1 << 30,
 		DiscordNotify: []string{"@everyone", "<@80351110224678912>", "<@&165511591545143296>"},
-		NotifyOn:      "change", GithubURL: "https://git.example.com/api/v1",
+		NotifyOn:      "change", GithubURL: "https://git.example.com",
 	}
 	got := configs[0]
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreTypes(secret.Value{})); diff != "" {
@@ -367,7 +368,7 @@ func TestParseSize(t *testing.T) {
 	}
 }
 
-// What the built-in config says can be written as a config, too.
+// The built-in config matches every push and pull request.
 func TestBuiltIn(t *testing.T) {
 	c := Test()
 	if err := c.CheckCwd(); err != nil {
@@ -376,7 +377,18 @@ func TestBuiltIn(t *testing.T) {
 	if !c.Temporary || len(c.Exec) != 1 || c.Rules.Name != "test" {
 		t.Errorf("got %+v", c)
 	}
-	if _, err := match.Compile(c.Rules); err != nil {
-		t.Error(err)
+	m, err := match.Compile(c.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []event.Event{
+		{Name: "push", Repo: "o/r", Ref: "refs/heads/a/b", Branch: "a/b"},
+		{Name: "push", Repo: "o/r", Ref: "refs/heads/a", Branch: "a", Deleted: true},
+		{Name: "push", Repo: "o/.r", Ref: "refs/tags/v1", Tag: "v1"},
+		{Name: "pull_request", Action: "opened", Repo: "o/r", Ref: "refs/pull/1/head", Branch: "a", Base: "main", Fork: true},
+	} {
+		if d := m.Match(e); !d.Matched {
+			t.Errorf("%+v: %s", e, d.Why)
+		}
 	}
 }
