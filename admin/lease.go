@@ -1,0 +1,186 @@
+package admin
+
+import (
+	"sync"
+	"time"
+
+	"lightspeed/admin/store"
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+// leases holds, in memory, how long each running attempt and each instance may stay silent. Time is counted
+// in ticks and not read from a clock: an admin that was frozen, or a clock that was set, loses nobody.
+type leases struct {
+	mu       sync.Mutex
+	full     int // ticks
+	attempts map[string]*lease
+	present  map[instanceKey]*presence
+}
+
+// lease is one running attempt's.
+type lease struct {
+	ref      run.Ref
+	listener string
+	host     string
+	left     int
+	cancel   *api.Cancel
+}
+
+type instanceKey struct{ listener, instance string }
+
+// presence is one instance's.
+type presence struct {
+	instanceKey
+	temporary bool
+	connected bool
+	waiting   int // standing claims: as long as there is one, it is there
+	left      int
+	seen      time.Time
+}
+
+func newLeases(length time.Duration) *leases {
+	return &leases{full: int(length / time.Second), attempts: map[string]*lease{}, present: map[instanceKey]*presence{}}
+}
+
+// seconds is the length of a lease.
+func (l *leases) seconds() int { return l.full }
+
+// load gives a full lease to all that was there when admin ended.
+func (l *leases) load(running []store.Held, instances []store.Presence) {
+	for _, h := range running {
+		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, listener: h.Listener, host: h.Host, left: l.full, cancel: h.Cancel}
+	}
+	for _, p := range instances {
+		key := instanceKey{p.Listener, p.Instance}
+		l.present[key] = &presence{instanceKey: key, temporary: p.Temporary, left: l.full, seen: p.At}
+	}
+}
+
+// committed follows what commits do to runs: an attempt's lease begins and ends with it.
+func (l *leases) committed(changes []store.Change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range changes {
+		held := l.attempts[c.Run]
+		switch {
+		case c.Status != run.Running:
+			delete(l.attempts, c.Run)
+		case held != nil && held.ref.Attempt == c.Attempt:
+			held.cancel = c.Cancel
+		default:
+			l.attempts[c.Run] = &lease{ref: run.Ref{Run: c.Run, Attempt: c.Attempt}, listener: c.Listener, host: c.Host, left: l.full, cancel: c.Cancel}
+		}
+	}
+}
+
+// renew begins an attempt's lease anew and returns the cancel that was asked for. It reports false for one
+// that has none, or whose lease is over and about to be taken back.
+func (l *leases) renew(ref run.Ref) (*api.Cancel, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.attempts[ref.Run]
+	if held == nil || held.ref != ref || held.left <= 0 {
+		return nil, false
+	}
+	held.left = l.full
+	return held.cancel, true
+}
+
+// cancelOf returns the cancel that was asked for, and whether the attempt has a lease.
+func (l *leases) cancelOf(ref run.Ref) (*api.Cancel, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	held := l.attempts[ref.Run]
+	if held == nil || held.ref != ref {
+		return nil, false
+	}
+	return held.cancel, true
+}
+
+// registered notes that an instance has registered.
+func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := instanceKey{listener, id}
+	p := l.present[key]
+	if p == nil {
+		p = &presence{instanceKey: key}
+		l.present[key] = p
+	}
+	p.temporary = temporary
+	p.hear(l.full, at)
+}
+
+func (p *presence) hear(full int, at time.Time) { p.connected, p.left, p.seen = true, full, at }
+
+// wait notes that an instance's claim stands, until done is called.
+func (l *leases) wait(listener, id string, now func() time.Time) (done func()) {
+	l.heard(listener, id, now(), 1)
+	return func() { l.heard(listener, id, now(), -1) }
+}
+
+func (l *leases) heard(listener, id string, at time.Time, waiting int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p := l.present[instanceKey{listener, id}]; p != nil {
+		p.hear(l.full, at)
+		p.waiting = max(0, p.waiting+waiting)
+	}
+}
+
+// tick counts one second, and returns the attempts whose lease is over, until they are taken back, and the
+// instances that have just gone.
+func (l *leases) tick() (expired []lease, gone []presence) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, held := range l.attempts {
+		if held.left--; held.left <= 0 {
+			expired = append(expired, *held)
+		}
+	}
+	for _, p := range l.present {
+		if p.waiting > 0 || (!p.connected && !p.temporary) {
+			continue
+		}
+		if p.left--; p.left <= 0 {
+			p.connected = false
+			gone = append(gone, *p)
+		}
+	}
+	return expired, gone
+}
+
+// connected reports whether any instance of a listener is there.
+func (l *leases) connected(listener string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, p := range l.present {
+		if key.listener == listener && p.connected {
+			return true
+		}
+	}
+	return false
+}
+
+// presence returns what is known of one instance.
+func (l *leases) presence(listener, id string) (connected bool, seen time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	p := l.present[instanceKey{listener, id}]
+	if p == nil {
+		return false, time.Time{}
+	}
+	return p.connected, p.seen
+}
+
+// forget drops the instances of a listener that was removed.
+func (l *leases) forget(listener string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.present {
+		if key.listener == listener {
+			delete(l.present, key)
+		}
+	}
+}

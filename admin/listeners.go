@@ -1,0 +1,259 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/match"
+	"lightspeed/run"
+)
+
+// Defaults of Settings that were left out, and their limits.
+const (
+	defaultMaxWaitS = int64(7 * 24 * 3600)
+	defaultTimeoutS = int64(3600)
+	maxSeconds      = int64(10 * 365 * 24 * 3600)
+	maxConcurrency  = 10000
+	maxHolds        = 100000
+)
+
+func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
+	name, err := listenerName(r)
+	if err != nil {
+		return err
+	}
+	if q := readQuery(r); q.err != nil {
+		return q.err
+	}
+	var reg api.Registration
+	if err := readJSON(w, r, maxRegistration, false, &reg); err != nil {
+		return err
+	}
+	if err := checkRegistration(name, &reg); err != nil {
+		return err
+	}
+	done, err := s.store.Register(r.Context(), name, reg)
+	if err != nil {
+		return err
+	}
+	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
+	for _, ref := range done.Renewed {
+		s.leases.renew(ref)
+	}
+	return writeJSON(w, http.StatusOK, api.Registered{
+		Listener: name, Revision: done.Revision, Outdated: done.Outdated, LeaseS: s.leases.seconds(), Broker: s.broker(),
+	})
+}
+
+// checkRegistration refuses what cannot be kept, and fills in defaults.
+func checkRegistration(name string, r *api.Registration) error {
+	for _, id := range []struct{ key, value string }{{"instance", r.Instance}, {"start", r.Start}} {
+		if err := checkID(id.key, id.value); err != nil {
+			return err
+		}
+	}
+	if len(r.Host) > 255 {
+		return badRequest("host is longer than 255 bytes")
+	}
+	if r.Revision < 1 {
+		return badRequest("revision %d is less than 1", r.Revision)
+	}
+	if len(r.Holds) > maxHolds {
+		return badRequest("holds names %d attempts, more than %d", len(r.Holds), maxHolds)
+	}
+	if r.Settings.Rules.Name == "" {
+		r.Settings.Rules.Name = name
+	}
+	if r.Settings.Rules.Name != name {
+		return badRequest("settings.rules.name %q is not the listener's %q", r.Settings.Rules.Name, name)
+	}
+	if _, err := match.Compile(r.Settings.Rules); err != nil {
+		return badRequest("settings.rules: %v", err)
+	}
+	return checkSettings(&r.Settings)
+}
+
+// checkID wants a short text of visible ASCII.
+func checkID(key, value string) error {
+	if value == "" || len(value) > 100 {
+		return badRequest("%s must have 1 to 100 characters", key)
+	}
+	for _, c := range []byte(value) {
+		if c <= ' ' || c > '~' {
+			return badRequest("%s may hold visible ASCII only", key)
+		}
+	}
+	return nil
+}
+
+func checkSettings(s *api.Settings) error {
+	if s.Concurrency == 0 {
+		s.Concurrency = 1
+	}
+	if s.WhenBusy == "" {
+		s.WhenBusy = api.Queue
+	}
+	if s.OnLost == "" {
+		s.OnLost = api.Fail
+	}
+	if s.MaxWaitS == 0 {
+		s.MaxWaitS = defaultMaxWaitS
+	}
+	if s.TimeoutS == 0 {
+		s.TimeoutS = defaultTimeoutS
+	}
+	switch {
+	case s.Concurrency < 1 || s.Concurrency > maxConcurrency:
+		return badRequest("settings.concurrency %d is not between 1 and %d", s.Concurrency, maxConcurrency)
+	case s.WhenBusy != api.Queue && s.WhenBusy != api.Supersede && s.WhenBusy != api.Latest:
+		return badRequest("settings.when_busy %q is none of queue, supersede, latest", shorten(s.WhenBusy, 50))
+	case s.OnLost != api.Fail && s.OnLost != api.Requeue:
+		return badRequest("settings.on_lost %q is neither fail nor requeue", shorten(s.OnLost, 50))
+	}
+	for _, t := range []struct {
+		key   string
+		value int64
+	}{{"max_wait_s", s.MaxWaitS}, {"timeout_s", s.TimeoutS}, {"grace_s", s.GraceS}} {
+		if t.value < 0 || t.value > maxSeconds {
+			return badRequest("settings.%s %d is not between 0 and %d", t.key, t.value, maxSeconds)
+		}
+	}
+	return nil
+}
+
+func (s *Server) getListeners(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "limit", "before")
+	limit, before := q.limit(), q.text("before")
+	if q.err != nil {
+		return q.err
+	}
+	list, err := s.store.Listeners(r.Context(), limit, before)
+	if err != nil {
+		return err
+	}
+	for i := range list.Items {
+		s.showListener(&list.Items[i])
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (s *Server) getListener(w http.ResponseWriter, r *http.Request) error {
+	if q := readQuery(r); q.err != nil {
+		return q.err
+	}
+	l, err := s.store.Listener(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	s.showListener(&l)
+	return writeJSON(w, http.StatusOK, l)
+}
+
+// showListener adds what is known of a listener beside the store: its sentence, and who is there.
+func (s *Server) showListener(l *api.Listener) {
+	l.Says = l.Settings.Rules.Sentence()
+	for i := range l.Instances {
+		own := &l.Instances[i]
+		connected, seen := s.leases.presence(l.Name, own.Instance)
+		own.Connected = connected
+		if seen.After(own.LastSeen) {
+			own.LastSeen = seen
+		}
+		l.Connected = l.Connected || (connected && !own.Outdated)
+	}
+}
+
+// deleteListener forgets a listener. One that is connected is kept, unless forced or temporary: a temporary
+// one says so itself when it leaves.
+func (s *Server) deleteListener(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "force")
+	force := q.flag("force")
+	if q.err != nil {
+		return q.err
+	}
+	name := r.PathValue("name")
+	l, err := s.store.Listener(r.Context(), name)
+	if err != nil {
+		return err
+	}
+	if !force && !l.Temporary && s.leases.connected(name) {
+		return api.Errorf(http.StatusConflict, api.Conflict, "listener %q is connected: end it first, or force its removal", name)
+	}
+	if err := s.forget(r.Context(), name); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (s *Server) forget(ctx context.Context, name string) error {
+	if err := s.store.Remove(ctx, name); err != nil {
+		return err
+	}
+	s.leases.forget(name)
+	s.log.Info("listener removed", "listener", name)
+	return nil
+}
+
+// postClaim hands out the next run of a queue, and waits for one.
+func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "wait")
+	wait := q.wait()
+	if q.err != nil {
+		return q.err
+	}
+	name, err := listenerName(r)
+	if err != nil {
+		return err
+	}
+	var claim api.ClaimRequest
+	if err := readJSON(w, r, maxSmallBody, false, &claim); err != nil {
+		return err
+	}
+	for _, id := range []struct{ key, value string }{{"instance", claim.Instance}, {"start", claim.Start}, {"key", claim.Key}} {
+		if err := checkID(id.key, id.value); err != nil {
+			return err
+		}
+	}
+	ref, err := s.claim(r.Context(), name, claim, wait)
+	if err != nil {
+		return err
+	}
+	if ref.Run == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return s.answerClaim(w, r, ref)
+}
+
+// claim waits for a run until wait is over, the caller has gone, or admin stops.
+func (s *Server) claim(ctx context.Context, name string, claim api.ClaimRequest, wait time.Duration) (run.Ref, error) {
+	ctx, done := s.untilStop(ctx)
+	defer done()
+	defer s.leases.wait(name, claim.Instance, func() time.Time { return time.Now().UTC() })()
+	ref, err := s.store.Claim(ctx, name, claim, wait)
+	if err == nil && ref.Run == "" && s.stopping.Err() != nil {
+		return ref, unavailable("admin is stopping")
+	}
+	return ref, err
+}
+
+// untilStop ends a call's wait when admin stops.
+func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref) error {
+	// A caller that has gone meanwhile still needs no error: its key gets the same answer again.
+	c, err := s.store.Claimed(r.Context(), ref)
+	if err != nil {
+		return fmt.Errorf("reading what was claimed: %w", err)
+	}
+	c.LeaseS = s.leases.seconds()
+	return writeJSON(w, http.StatusOK, c)
+}

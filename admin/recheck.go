@@ -1,0 +1,92 @@
+package admin
+
+import (
+	"context"
+	"errors"
+
+	"lightspeed/admin/store"
+	"lightspeed/event"
+)
+
+// recheckLoop matches runs that wait again after their listener's rules have changed.
+func (s *Server) recheckLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.store.Rechecks():
+			s.report(s.recheckAll(ctx), "matching runs again")
+		}
+	}
+}
+
+func (s *Server) recheckAll(ctx context.Context) error {
+	names, err := s.store.StaleListeners(ctx)
+	for _, name := range names {
+		if err != nil {
+			break
+		}
+		err = s.recheck(ctx, name)
+	}
+	return err
+}
+
+// recheckBatch is how many runs one transaction judges.
+const recheckBatch = 100
+
+// recheck matches the runs that wait for a listener by its newest rules. When those change again, or a run
+// comes back to the queue, it begins anew.
+func (s *Server) recheck(ctx context.Context, name string) error {
+	for ctx.Err() == nil {
+		if _, err := s.rules.update(ctx); err != nil {
+			return err
+		}
+		own, known := s.rules.listener(name)
+		err := s.recheckBy(ctx, name, own, known)
+		if err != nil && !errors.Is(err, store.ErrRulesChanged) {
+			return err
+		}
+		if err != nil {
+			continue
+		}
+		done, err := s.store.Judged(ctx, name, own.matched.MatchID)
+		if done || (err != nil && !errors.Is(err, store.ErrRulesChanged)) {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (s *Server) recheckBy(ctx context.Context, name string, own ruled, known bool) error {
+	var last *store.StaleRun
+	for ctx.Err() == nil {
+		batch, err := s.store.Stale(ctx, name, own.matched.MatchID, last, recheckBatch)
+		if err != nil || len(batch) == 0 {
+			return err
+		}
+		verdicts := make([]store.Verdict, len(batch))
+		for i, r := range batch {
+			verdicts[i] = store.Verdict{Run: r, Reason: whyNoMore(r, name, own, known)}
+		}
+		if err := s.store.Judge(ctx, name, own.matched.MatchID, verdicts); err != nil {
+			return err
+		}
+		last = &batch[len(batch)-1]
+	}
+	return ctx.Err()
+}
+
+// whyNoMore returns why a run that waits is not to be started any more, or nothing.
+func whyNoMore(r store.StaleRun, name string, own ruled, known bool) string {
+	if !known {
+		return "listener " + name + " was removed"
+	}
+	e, err := event.Parse(r.Delivery)
+	if err != nil {
+		return "its delivery cannot be read: " + err.Error()
+	}
+	if d := own.verdict(r.Delivery.ID, e); !d.Matched {
+		return "the listener's rules have changed and no longer match: " + d.Why
+	}
+	return ""
+}

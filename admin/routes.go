@@ -1,0 +1,115 @@
+package admin
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"lightspeed/api"
+)
+
+// handle answers a request, or returns the error to be answered.
+type handle func(w http.ResponseWriter, r *http.Request) error
+
+// route is one line of the table of who may do what.
+type route struct {
+	method, path string
+	may          who
+	handle       handle
+}
+
+func (s *Server) table() []route {
+	const v1 = api.Prefix
+	return []route{
+		{"POST", v1 + "/deliveries", hooks, s.postDelivery},
+		{"GET", v1 + "/deliveries", people, s.getDeliveries},
+		{"GET", v1 + "/deliveries/{id}", people, s.getDelivery},
+		{"GET", v1 + "/deliveries/{id}/explain", people, s.getExplain},
+		{"GET", v1 + "/deliveries/{id}/payload", people, s.getPayload},
+		{"POST", v1 + "/deliveries/{id}/replay", people, s.postReplay},
+
+		{"PUT", v1 + "/listeners/{name}", listening, s.putListener},
+		{"GET", v1 + "/listeners", people, s.getListeners},
+		{"GET", v1 + "/listeners/{name}", people, s.getListener},
+		{"DELETE", v1 + "/listeners/{name}", listening, s.deleteListener},
+		{"POST", v1 + "/listeners/{name}/trigger", people, s.postTrigger},
+		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
+
+		{"GET", v1 + "/runs", people, s.getRuns},
+		{"GET", v1 + "/runs/{id}", people, s.getRun},
+		{"POST", v1 + "/runs/{id}/cancel", people, s.postCancel},
+		{"POST", v1 + "/runs/{id}/retry", people, s.postRetry},
+		{"POST", v1 + "/runs/{id}/release", people, s.postRelease},
+		{"POST", v1 + "/runs/{id}/renew", listening, s.postRenew},
+		{"POST", v1 + "/runs/{id}/log", listening, s.postLog},
+		{"GET", v1 + "/runs/{id}/log", people, s.getLog},
+		{"POST", v1 + "/runs/{id}/finish", listening, s.postFinish},
+
+		{"GET", "/healthz", anyone, s.getHealth},
+		{"GET", "/readyz", anyone, s.getReady},
+	}
+}
+
+// routes builds the handler. Paths are registered without their method, so that a wrong one is answered with
+// the API's own 405.
+func (s *Server) routes() http.Handler {
+	methods := map[string]map[string]route{}
+	for _, r := range s.table() {
+		if methods[r.path] == nil {
+			methods[r.path] = map[string]route{}
+		}
+		methods[r.path][r.method] = r
+	}
+	mux := http.NewServeMux()
+	for path, known := range methods {
+		mux.Handle(path, s.serve(known))
+	}
+	mux.Handle("/", s.serve(nil))
+	return mux
+}
+
+// serve answers one path: it finds the method's route, checks the caller, and turns errors into answers.
+func (s *Server) serve(known map[string]route) http.Handler {
+	allow := allowed(known)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer s.recovered(w, r)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		s.answerError(w, r, s.dispatch(w, r, known, allow))
+	})
+}
+
+func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[string]route, allow string) error {
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	route, ok := known[method]
+	may := route.may
+	if !ok {
+		may = people | hooks | listening
+	}
+	if refused := s.auth.check(r, may); refused != nil {
+		return refused
+	}
+	if len(known) == 0 {
+		return api.Errorf(http.StatusNotFound, api.NotFound, "there is nothing at %s", shorten(r.URL.Path, 200))
+	}
+	if !ok {
+		w.Header().Set("Allow", allow)
+		return api.Errorf(http.StatusMethodNotAllowed, api.BadRequest, "%s is not allowed here: use %s", shorten(r.Method, 20), allow)
+	}
+	return route.handle(w, r)
+}
+
+func allowed(known map[string]route) string {
+	var list []string
+	for method := range known {
+		list = append(list, method)
+		if method == http.MethodGet {
+			list = append(list, http.MethodHead)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}

@@ -1,0 +1,235 @@
+// Package admin is the private role: it owns the truth about deliveries, listeners and runs, decides what
+// runs when, and answers for it over HTTP.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"lightspeed/admin/store"
+	"lightspeed/broker"
+	"lightspeed/secret"
+)
+
+// Defaults and limits of Options.Lease.
+const (
+	DefaultLease = 30 * time.Second
+	MinLease     = 2 * time.Second
+)
+
+// Options say how admin is to be run.
+type Options struct {
+	State string // admin's own folder; it is made, and locked while the Server lives
+
+	// Tokens by the kind of caller: admin's may do everything, hooks' only hand in deliveries, listeners'
+	// only what listeners do. With none at all every caller may do everything, but its Host must then be
+	// localhost or a loopback address, unless InsecureNoAuth.
+	AdminTokens, HooksTokens, ListenerTokens []secret.Value
+	InsecureNoAuth                           bool
+
+	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
+	AllowIdenticalBodies bool             // do not take a body that was stored before for a duplicate
+	Announcer            broker.Announcer // nil: there is no broker, and claims wait
+	Log                  *slog.Logger
+}
+
+// Server is admin. Its Handler serves while Run runs; Close ends it.
+type Server struct {
+	opt     Options
+	log     *slog.Logger
+	store   *store.Store
+	logs    *logs
+	leases  *leases
+	hub     *hub
+	rules   *rules
+	probe   probe
+	auth    *auth
+	handler http.Handler
+
+	large    chan struct{} // slots for large bodies
+	chunks   chan struct{} // slots for log chunks in memory
+	ticks    <-chan time.Time
+	stopping context.Context // ends when calls that wait are to be answered
+	endWaits context.CancelFunc
+	unlock   func() error
+}
+
+// New opens admin's state, migrates it and locks it. The lease of every attempt that runs begins anew.
+func New(opt Options) (*Server, error) {
+	if opt.Lease == 0 {
+		opt.Lease = DefaultLease
+	}
+	if opt.Lease < MinLease || opt.Lease%time.Second != 0 {
+		return nil, fmt.Errorf("lease %s must be whole seconds and at least %s", opt.Lease, MinLease)
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	unlock, err := lockState(opt.State)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opt: opt, log: opt.Log, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
+		large: make(chan struct{}, maxLargeBodies), chunks: make(chan struct{}, maxChunks),
+	}
+	s.stopping, s.endWaits = context.WithCancel(context.Background())
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.handler = s.routes()
+	return s, nil
+}
+
+func (s *Server) open() error {
+	var err error
+	if s.logs, err = openLogs(filepath.Join(s.opt.State, "logs")); err != nil {
+		return err
+	}
+	opt := store.Options{Path: filepath.Join(s.opt.State, "admin.db"), Log: s.log, Committed: s.committed}
+	if s.opt.Announcer != nil {
+		opt.Work = s.announce
+	}
+	if s.store, err = store.Open(opt); err != nil {
+		return err
+	}
+	s.rules = newRules(s.store, s.log)
+	ctx := context.Background()
+	running, err := s.store.Running(ctx)
+	if err != nil {
+		return err
+	}
+	instances, err := s.store.Instances(ctx)
+	if err != nil {
+		return err
+	}
+	s.leases.load(running, instances)
+	return nil
+}
+
+// committed passes on what a commit changed, in the writer's goroutine.
+func (s *Server) committed(changes []store.Change) {
+	s.leases.committed(changes)
+	for _, c := range changes {
+		s.hub.wake(c.Run)
+	}
+}
+
+// announce hands hints to the broker, in the writer's goroutine: one for each run that could start now.
+func (s *Server) announce(work []store.Work) {
+	for _, w := range work {
+		for _, id := range w.Runs {
+			s.opt.Announcer.Announce(broker.Hint{Queue: w.Queue, Run: id})
+		}
+	}
+}
+
+// broker names the broker that hints are sent through, to those who compare it with their own.
+func (s *Server) broker() string {
+	if s.opt.Announcer == nil {
+		return ""
+	}
+	return s.opt.Announcer.State().Broker
+}
+
+// Handler serves the API, /healthz and /readyz.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Close stops what waits and closes the state. Requests that are still served are answered with 503.
+func (s *Server) Close() error {
+	s.endWaits()
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(append(errs, s.unlock())...)
+}
+
+// Run does what time brings: leases that end, waits and slots that are over, runs to be matched again. It
+// returns when ctx ends; calls that wait are answered then.
+func (s *Server) Run(ctx context.Context) error {
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer s.endWaits()
+	group.Go(func() { s.recheckLoop(ctx) })
+	ticks := s.ticks
+	if ticks == nil {
+		ticker := time.NewTicker(time.Second)
+		defer ticker.Stop()
+		ticks = ticker.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks:
+			s.tick(ctx)
+		}
+	}
+}
+
+// tick is one second of admin's time. A ticker drops ticks that nobody took: after a pause, however long, it
+// is one.
+func (s *Server) tick(ctx context.Context) {
+	s.report(s.store.Tick(ctx), "saving the clock")
+	expired, gone := s.leases.tick()
+	s.giveUp(ctx, expired)
+	for _, p := range gone {
+		s.left(ctx, p)
+	}
+	for more := true; more && ctx.Err() == nil; {
+		var err error
+		more, err = s.store.Expire(ctx)
+		s.report(err, "ending waits")
+		if err != nil {
+			break
+		}
+	}
+}
+
+// giveUp ends attempts whose lease is over. What fails is tried again at the next tick.
+func (s *Server) giveUp(ctx context.Context, expired []lease) {
+	var group sync.WaitGroup
+	for _, l := range expired {
+		group.Go(func() {
+			reason := fmt.Sprintf("listener on %s was not heard of for %s", l.host, store.Plain(s.opt.Lease))
+			s.log.Warn("attempt given up", "run", l.ref.Run, "attempt", l.ref.Attempt, "listener", l.listener, "reason", reason)
+			s.report(s.store.GiveUp(ctx, l.ref, reason), "giving up run "+l.ref.Run)
+		})
+	}
+	group.Wait()
+}
+
+// left notes that an instance has gone, and forgets a temporary listener with its last one.
+func (s *Server) left(ctx context.Context, p presence) {
+	s.log.Info("listener is away", "listener", p.listener, "instance", p.instance)
+	s.report(s.store.Left(ctx, p.listener, p.instance, p.seen), "noting that a listener left")
+	if p.temporary && !s.leases.connected(p.listener) {
+		s.report(s.forget(ctx, p.listener), "forgetting a temporary listener")
+	}
+}
+
+// report logs a failure of work that nobody waits for.
+func (s *Server) report(err error, doing string) {
+	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, store.ErrClosed) {
+		s.log.Error(doing+" failed", "err", err)
+	}
+}
+
+// lockState makes a state folder and takes its lock.
+func lockState(state string) (unlock func() error, err error) {
+	if state == "" {
+		return nil, errors.New("admin needs a state folder")
+	}
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, err
+	}
+	return lockFile(state)
+}

@@ -1,0 +1,378 @@
+package store
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+// Claim hands out the next run of a queue to an instance, and waits up to wait for one. It returns the
+// attempt, or a zero Ref when there is nothing now. While it waits it is a standing claim: the transaction
+// that queues a run, or frees a slot, hands it over there and then.
+//
+// The same key gets the same attempt again while that is running. An instance that is not registered, or
+// whose settings are not the newest, is refused with api.NotRegistered or api.Outdated, also while it waits.
+func (s *Store) Claim(ctx context.Context, queue string, r api.ClaimRequest, wait time.Duration) (run.Ref, error) {
+	c := &waiter{queue: queue, request: r, stands: wait > 0, answer: make(chan granted, 1)}
+	if err := s.do(ctx, func(tx *Tx) error { tx.claim(c); return nil }); err != nil {
+		return run.Ref{}, err
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case a := <-c.answer:
+		return a.ref, a.err
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	a := s.waiting.leave(c)
+	return a.ref, a.err
+}
+
+// waiter is one claim, from its operation to its answer.
+type waiter struct {
+	queue   string
+	request api.ClaimRequest
+	stands  bool // goes on waiting when there is nothing
+	answer  chan granted
+	outcome *granted // decided in the transaction that is under way
+	left    bool     // nobody waits any more; its outcome, if it has one, is still delivered
+}
+
+// granted is a claim's answer: an attempt, an error, or neither.
+type granted struct {
+	ref run.Ref
+	err error
+}
+
+// waiting holds the standing claims, oldest first.
+type waiting struct {
+	mu     sync.Mutex
+	queues map[string][]*waiter
+	closed bool
+}
+
+// leave takes a claim away. When its answer is being committed, that is waited for.
+func (w *waiting) leave(c *waiter) granted {
+	w.mu.Lock()
+	w.remove(c)
+	c.left = true
+	pending := c.outcome != nil
+	w.mu.Unlock()
+	if !pending {
+		select {
+		case a := <-c.answer:
+			return a
+		default:
+			return granted{}
+		}
+	}
+	return <-c.answer
+}
+
+func (w *waiting) remove(c *waiter) {
+	list := slices.DeleteFunc(w.queues[c.queue], func(o *waiter) bool { return o == c })
+	if len(list) == 0 {
+		delete(w.queues, c.queue)
+		return
+	}
+	w.queues[c.queue] = list
+}
+
+// decide notes what a claim will be answered once the transaction has committed. A claim that has left
+// is not given work.
+func (w *waiting) decide(tx *Tx, c *waiter, g granted) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.outcome = &g
+	tx.answered = append(tx.answered, c)
+}
+
+// answer delivers what was decided, and lets the claims that got nothing stand.
+func (w *waiting) answer(tx *Tx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range tx.claims {
+		if c.outcome == nil && c.stands && !w.closed {
+			w.queues[c.queue] = append(w.queues[c.queue], c)
+		} else if c.outcome == nil {
+			c.answer <- granted{}
+		}
+	}
+	for _, c := range tx.answered {
+		w.remove(c)
+		c.answer <- *c.outcome
+		c.outcome = nil
+	}
+}
+
+// restore forgets what a transaction that was rolled back had decided.
+func (w *waiting) restore(tx *Tx) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range tx.answered {
+		c.outcome = nil
+		if c.left {
+			c.answer <- granted{}
+		}
+	}
+}
+
+func (w *waiting) closeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, list := range w.queues {
+		for _, c := range list {
+			c.answer <- granted{err: ErrClosed}
+		}
+	}
+	clear(w.queues)
+}
+
+// standing returns a queue's claims, oldest first.
+func (w *waiting) standing(queue string) []*waiter {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.queues[queue])
+}
+
+// claim brings in a new claim; settle decides about it.
+func (tx *Tx) claim(c *waiter) {
+	tx.claims = append(tx.claims, c)
+	tx.touch(c.queue)
+}
+
+// settle ends each transaction: for every queue that may have work or slots, what is free is handed to the
+// claims that wait.
+func (tx *Tx) settle() error {
+	for i := 0; i < len(tx.touched); i++ {
+		if err := tx.settleQueue(tx.touched[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) settleQueue(queue string) error {
+	standing := tx.w.store.waiting.standing(queue)
+	fresh := tx.fresh(queue)
+	if len(standing)+len(fresh) == 0 && tx.w.store.opt.Work == nil {
+		return nil
+	}
+	q, ok, err := tx.queue(queue)
+	if err != nil {
+		return err
+	}
+	for _, c := range standing {
+		if slices.ContainsFunc(fresh, c.sameKey) {
+			tx.w.store.waiting.decide(tx, c, granted{})
+		} else if err := tx.decide(&q, ok, c, tx.registered[queue]); err != nil {
+			return err
+		}
+	}
+	for _, c := range fresh {
+		if err := tx.decide(&q, ok, c, true); err != nil {
+			return err
+		}
+	}
+	if !ok {
+		return nil
+	}
+	return tx.announce(&q)
+}
+
+func (c *waiter) sameKey(o *waiter) bool {
+	return c.request.Instance == o.request.Instance && c.request.Key == o.request.Key
+}
+
+// fresh returns the new claims of a queue; of two with one key the later counts.
+func (tx *Tx) fresh(queue string) []*waiter {
+	var list []*waiter
+	for i, c := range tx.claims {
+		if c.queue == queue && !slices.ContainsFunc(tx.claims[i+1:], func(o *waiter) bool { return o.queue == queue && c.sameKey(o) }) {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// decide answers one claim, when there is an answer: a refusal, the attempt that its key got before, or the
+// next run.
+func (tx *Tx) decide(q *queue, ok bool, c *waiter, check bool) error {
+	if check {
+		refused, host, err := tx.mayClaim(q, ok, c)
+		if err != nil {
+			return err
+		}
+		if refused != nil {
+			tx.w.store.waiting.decide(tx, c, granted{err: refused})
+			return nil
+		}
+		q.hosts[c.request.Instance] = host
+		again, err := tx.again(c)
+		if err != nil {
+			return err
+		}
+		if again.Run != "" {
+			tx.w.store.waiting.decide(tx, c, granted{ref: again})
+			return nil
+		}
+	}
+	ref, err := tx.grant(q, c)
+	if err == nil && ref.Run != "" {
+		tx.w.store.waiting.decide(tx, c, granted{ref: ref})
+	}
+	return err
+}
+
+// mayClaim checks that a claim's instance is registered with the newest settings, and returns its host.
+func (tx *Tx) mayClaim(q *queue, ok bool, c *waiter) (refused *api.Error, host string, err error) {
+	r := c.request
+	var start, settings string
+	var revision int
+	known := false
+	if ok {
+		known, err = tx.row([]any{&start, &revision, &settings, &host},
+			`SELECT start, revision, settings, host FROM instances WHERE listener = ? AND instance = ?`, c.queue, r.Instance)
+	}
+	switch {
+	case err != nil:
+		return nil, "", err
+	case !known || start != r.Start:
+		return api.Errorf(http.StatusConflict, api.NotRegistered, "listener %q has no instance %q with start %q: register first", c.queue, r.Instance, r.Start), "", nil
+	case revision != r.Revision || settings != q.settings:
+		return api.Errorf(http.StatusConflict, api.Outdated, "another instance has set newer settings for listener %q: this one gets no work until it is started or reloaded with them", c.queue), "", nil
+	}
+	return nil, host, nil
+}
+
+// again finds the running attempt that this claim's key has got before.
+func (tx *Tx) again(c *waiter) (run.Ref, error) {
+	var ref run.Ref
+	_, err := tx.row([]any{&ref.Run, &ref.Attempt}, `SELECT r.id, a.attempt FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt
+		WHERE r.listener = ? AND r.slot = 1 AND r.status = 'running' AND a.instance = ? AND a.key = ?`, c.queue, c.request.Instance, c.request.Key)
+	return ref, err
+}
+
+// queue is what a transaction knows of a listener whose claims it settles.
+type queue struct {
+	name        string
+	settings    string
+	concurrency int
+	whenBusy    string
+	onLost      string
+	limitS      int64
+	matchID     int64
+	free        int
+	dry         bool // no run of it can start now
+	hosts       map[string]string
+}
+
+func (tx *Tx) queue(name string) (queue, bool, error) {
+	q := queue{name: name, hosts: map[string]string{}}
+	ok, err := tx.row([]any{&q.settings, &q.concurrency, &q.whenBusy, &q.onLost, &q.limitS, &q.matchID},
+		`SELECT settings, concurrency, when_busy, on_lost, limit_s, match_id FROM listeners WHERE name = ?`, name)
+	if !ok || err != nil {
+		return q, ok, err
+	}
+	var busy int
+	_, err = tx.row([]any{&busy}, `SELECT count(*) FROM runs WHERE listener = ? AND slot = 1`, name)
+	q.free = q.concurrency - busy
+	return q, true, err
+}
+
+// next is the run that a queue would start now.
+type next struct {
+	seq     int64
+	id      string
+	attempt int
+	matchID int64
+}
+
+// nextRun is the first in order that may start. Under supersede and latest a lane whose run has not ended
+// is passed over.
+const (
+	nextRun     = `SELECT seq, id, attempt, match_id FROM runs q WHERE listener = ? AND slot = 0 ORDER BY ord, rank LIMIT 1`
+	nextOfLanes = `SELECT seq, id, attempt, match_id FROM runs q WHERE listener = ? AND slot = 0 AND NOT EXISTS (
+		SELECT 1 FROM runs b WHERE b.listener = q.listener AND b.repo = q.repo AND b.ref IS q.ref AND b.slot = 1)
+		ORDER BY ord, rank LIMIT 1`
+)
+
+// grant makes an attempt of the queue's next run. A run that is still to be checked against changed rules
+// holds its queue up: the check, which is under way, touches the queue again.
+func (tx *Tx) grant(q *queue, c *waiter) (run.Ref, error) {
+	if q.free <= 0 || q.dry || tx.w.store.waiting.gone(c) {
+		return run.Ref{}, nil
+	}
+	query := nextRun
+	if q.whenBusy != api.Queue {
+		query = nextOfLanes
+	}
+	var n next
+	ok, err := tx.row([]any{&n.seq, &n.id, &n.attempt, &n.matchID}, query, q.name)
+	if err != nil {
+		return run.Ref{}, err
+	}
+	if !ok || n.matchID != q.matchID {
+		q.dry = true
+		return run.Ref{}, nil
+	}
+	q.free--
+	return run.Ref{Run: n.id, Attempt: n.attempt + 1}, tx.startAttempt(q, n, c)
+}
+
+// gone reports whether nobody waits for a claim's answer any more.
+func (w *waiting) gone(c *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return c.left
+}
+
+func (tx *Tx) startAttempt(q *queue, n next, c *waiter) error {
+	host, err := tx.host(q, c)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`INSERT INTO attempts (run, attempt, status, host, instance, start, key, started_at, clock, limit_s, on_lost)
+		VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)`, n.seq, n.attempt+1, host, c.request.Instance, c.request.Start, c.request.Key,
+		micros(tx.now), tx.clock, q.limitS, q.onLost)
+	if err != nil {
+		return err
+	}
+	return tx.moved(n.seq, `UPDATE runs SET status = 'running', attempt = attempt + 1, started_at = ?, reason = NULL, slot = 1,
+		log_bytes = 0, log_cut = 0 WHERE seq = ? AND status = 'queued'`, micros(tx.now), n.seq)
+}
+
+func (tx *Tx) host(q *queue, c *waiter) (string, error) {
+	if host, ok := q.hosts[c.request.Instance]; ok {
+		return host, nil
+	}
+	var host string
+	_, err := tx.row([]any{&host}, `SELECT host FROM instances WHERE listener = ? AND instance = ?`, q.name, c.request.Instance)
+	q.hosts[c.request.Instance] = host
+	return host, err
+}
+
+// announce tells of the runs of a queue that could start now and that no claim took.
+func (tx *Tx) announce(q *queue) error {
+	if tx.w.store.opt.Work == nil || q.free <= 0 || q.dry {
+		return nil
+	}
+	work := Work{Queue: q.name}
+	err := tx.query(func(rows scanner) error {
+		var id string
+		err := rows.Scan(&id)
+		work.Runs = append(work.Runs, id)
+		return err
+	}, `SELECT id FROM runs WHERE listener = ? AND slot = 0 AND match_id = ? ORDER BY ord, rank LIMIT ?`, q.name, q.matchID, q.free)
+	if len(work.Runs) > 0 {
+		tx.work = append(tx.work, work)
+	}
+	return err
+}

@@ -1,0 +1,275 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/event"
+	"lightspeed/run"
+)
+
+// view is a read transaction: what it shows stood in the database at one moment.
+type view struct {
+	ctx context.Context
+	s   *Store
+	tx  *sql.Tx
+}
+
+func (s *Store) view(ctx context.Context, look func(view) error) error {
+	tx, err := s.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return s.readError(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return s.readError(look(view{ctx, s, tx}))
+}
+
+// readError says ErrClosed for what a closed database answers.
+func (s *Store) readError(err error) error {
+	select {
+	case <-s.closing:
+		if err != nil {
+			return ErrClosed
+		}
+	default:
+	}
+	return err
+}
+
+// prepared returns the reading statement for a query. Queries are constants, and those that are put together
+// from constants: their number is small.
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := s.readStmts.Load(query); ok {
+		return stmt.(*sql.Stmt), nil
+	}
+	stmt, err := s.reading.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if other, loaded := s.readStmts.LoadOrStore(query, stmt); loaded {
+		_ = stmt.Close()
+		return other.(*sql.Stmt), nil
+	}
+	return stmt, nil
+}
+
+func (v view) query(scan func(scanner) error, query string, args ...any) error {
+	stmt, err := v.s.prepared(v.ctx, query)
+	if err != nil {
+		return err
+	}
+	rows, err := v.tx.StmtContext(v.ctx, stmt).QueryContext(v.ctx, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, scan)
+}
+
+// row reads the first row into dest and reports whether there was one.
+func (v view) row(dest []any, query string, args ...any) (ok bool, err error) {
+	err = v.query(func(row scanner) error {
+		if ok {
+			return nil
+		}
+		ok = true
+		return row.Scan(dest...)
+	}, query, args...)
+	return ok, err
+}
+
+// read reads all rows of one query.
+func (s *Store) read(ctx context.Context, scan func(scanner) error, query string, args ...any) error {
+	return s.view(ctx, func(v view) error { return v.query(scan, query, args...) })
+}
+
+func (s *Store) readRow(ctx context.Context, dest []any, query string, args ...any) error {
+	return s.view(ctx, func(v view) error {
+		_, err := v.row(dest, query, args...)
+		return err
+	})
+}
+
+func timeOf(us int64) time.Time { return time.UnixMicro(us).UTC() }
+
+func timeOrNil(us *int64) *time.Time {
+	if us == nil {
+		return nil
+	}
+	t := timeOf(*us)
+	return &t
+}
+
+const runColumns = `r.seq, r.id, r.listener, d.id, r.cause, r.retry_of, r.event, r.repo, r.ref, r.branch, r.tag, r.sha, r.pr,
+	r.status, r.attempt, r.reason, r.exit_code, r.queued_at, r.started_at, r.finished_at, r.log_bytes, r.log_cut, r.cancel_at, r.held_until`
+
+// scanRun reads runColumns of runs r JOIN deliveries d.
+func scanRun(row scanner) (seq int64, r run.Run, err error) {
+	var queued int64
+	var started, finished, cancelled, held *int64
+	err = row.Scan(&seq, &r.ID, &r.Listener, &r.Delivery, &r.Cause, &r.RetryOf, &r.Event, &r.Repo, &r.Ref, &r.Branch, &r.Tag, &r.SHA, &r.PR,
+		&r.Status, &r.Attempt, &r.Reason, &r.ExitCode, &queued, &started, &finished, &r.LogBytes, &r.LogCut, &cancelled, &held)
+	r.QueuedAt = timeOf(queued)
+	r.StartedAt, r.FinishedAt = timeOrNil(started), timeOrNil(finished)
+	r.CancelRequestedAt, r.SlotHeldUntil = timeOrNil(cancelled), timeOrNil(held)
+	r.Attempts = []run.Attempt{}
+	return seq, r, err
+}
+
+func (v view) attempts(seq int64) ([]run.Attempt, error) {
+	list := []run.Attempt{}
+	err := v.query(func(row scanner) error {
+		var a run.Attempt
+		var started int64
+		var finished *int64
+		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut)
+		a.StartedAt, a.FinishedAt = timeOf(started), timeOrNil(finished)
+		list = append(list, a)
+		return err
+	}, `SELECT attempt, status, reason, exit_code, host, started_at, finished_at, log_bytes, log_cut FROM attempts WHERE run = ? ORDER BY attempt`, seq)
+	return list, err
+}
+
+// Run reads a run with its attempts.
+func (s *Store) Run(ctx context.Context, id string) (run.Run, error) {
+	var r run.Run
+	err := s.view(ctx, func(v view) (err error) {
+		_, r, err = v.run(id)
+		return err
+	})
+	return r, err
+}
+
+func (v view) run(id string) (seq int64, r run.Run, err error) {
+	ok := false
+	err = v.query(func(row scanner) (err error) {
+		ok = true
+		seq, r, err = scanRun(row)
+		return err
+	}, `SELECT `+runColumns+` FROM runs r JOIN deliveries d ON d.seq = r.delivery WHERE r.id = ?`, id)
+	if err == nil && !ok {
+		err = noRun(id)
+	}
+	if err != nil {
+		return 0, r, err
+	}
+	r.Attempts, err = v.attempts(seq)
+	return seq, r, err
+}
+
+// Claimed reads what a claim is answered with, but for the lease.
+func (s *Store) Claimed(ctx context.Context, ref run.Ref) (api.Claim, error) {
+	c := api.Claim{Attempt: ref.Attempt}
+	err := s.view(ctx, func(v view) error {
+		seq, r, err := v.run(ref.Run)
+		if err != nil {
+			return err
+		}
+		c.Run = r
+		_, err = v.row([]any{&c.Delivery.ID, &c.Delivery.Event, &c.Delivery.ContentType, &c.Payload},
+			`SELECT d.id, d.event, d.content_type, p.body FROM runs r JOIN deliveries d ON d.seq = r.delivery
+			JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, seq)
+		return err
+	})
+	return c, err
+}
+
+// Attempt reads the state of one attempt, and whether a later one has started.
+func (s *Store) Attempt(ctx context.Context, ref run.Ref) (Held, error) {
+	var h holding
+	ok := false
+	err := s.read(ctx, func(row scanner) (err error) {
+		ok = true
+		h, err = scanHolding(row)
+		return err
+	}, `SELECT `+holdingColumns+` FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = ? WHERE r.id = ?`, ref.Attempt, ref.Run)
+	if err == nil && !ok {
+		err = api.Errorf(404, api.NotFound, "there is no attempt %d of a run %q", ref.Attempt, ref.Run)
+	}
+	return Held{Ref: ref, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status,
+		Newest: h.attempt == ref.Attempt, Cancel: h.cancel}, err
+}
+
+// Held is an attempt and who has, or had, it.
+type Held struct {
+	Ref      run.Ref
+	Listener string
+	Instance string
+	Host     string
+	Status   run.State // of the attempt
+	Run      run.State
+	Newest   bool // no later attempt has started
+	Cancel   *api.Cancel
+}
+
+// Taken reports whether what the attempt's listener reports is still taken: it runs, or was given up and
+// may still turn out otherwise.
+func (h Held) Taken() bool {
+	return h.Status == run.Running || (h.Status == run.Lost && h.Newest && (h.Run == run.Lost || h.Run == run.Queued))
+}
+
+// Running lists the attempts that run.
+func (s *Store) Running(ctx context.Context) ([]Held, error) {
+	var list []Held
+	err := s.read(ctx, func(row scanner) error {
+		h, err := scanHolding(row)
+		list = append(list, Held{Ref: h.ref, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status, Newest: true, Cancel: h.cancel})
+		return err
+	}, `SELECT `+holdingColumns+` FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt WHERE r.status = 'running'`)
+	return list, err
+}
+
+// Stored reads a delivery as it came, with the generation of the rules by which it was decided.
+type Stored struct {
+	Delivery   event.Delivery
+	Status     string
+	Why        string
+	Generation int64
+	Trigger    bool
+}
+
+// Stored reads a delivery with its body.
+func (s *Store) Stored(ctx context.Context, id string) (Stored, error) {
+	var d Stored
+	var received int64
+	var why *string
+	ok := false
+	err := s.read(ctx, func(row scanner) error {
+		ok = true
+		return row.Scan(&d.Delivery.ID, &d.Delivery.Event, &d.Delivery.ContentType, &received, &d.Delivery.Body, &d.Status, &why, &d.Generation, &d.Trigger)
+	}, `SELECT d.id, d.event, d.content_type, d.received_at, p.body, d.status, d.why, d.generation, d.sha256 IS NULL
+		FROM deliveries d JOIN payloads p ON p.delivery = d.seq WHERE d.id = ?`, id)
+	if err == nil && !ok {
+		err = noDelivery(id)
+	}
+	d.Delivery.ReceivedAt = timeOf(received)
+	if why != nil {
+		d.Why = *why
+	}
+	return d, err
+}
+
+// RunsOf lists the runs that a delivery led to, oldest first.
+func (s *Store) RunsOf(ctx context.Context, delivery string) ([]api.DeliveredRun, error) {
+	var list []api.DeliveredRun
+	err := s.view(ctx, func(v view) (err error) {
+		var seq int64
+		if _, err = v.row([]any{&seq}, `SELECT seq FROM deliveries WHERE id = ?`, delivery); err == nil {
+			list, err = v.runsOf(seq)
+		}
+		return err
+	})
+	return list, err
+}
+
+func (v view) runsOf(delivery int64) ([]api.DeliveredRun, error) {
+	list := []api.DeliveredRun{}
+	err := v.query(func(row scanner) error {
+		var r api.DeliveredRun
+		err := row.Scan(&r.ID, &r.Listener, &r.Cause, &r.Status)
+		list = append(list, r)
+		return err
+	}, `SELECT id, listener, cause, status FROM runs WHERE delivery = ? ORDER BY seq`, delivery)
+	return list, err
+}
