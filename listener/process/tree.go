@@ -1,0 +1,188 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// killPatience is how long a process may take to vanish after SIGKILL: one that waits for a dead disk
+	// in the kernel does not, and must not hold a run for ever.
+	killPatience = 5 * time.Second
+
+	// shortestPoll and longestPoll are the waits between two looks at what is left of a tree.
+	shortestPoll = 2 * time.Millisecond
+	longestPoll  = 100 * time.Millisecond
+)
+
+// Options are what a Tree needs.
+type Options struct {
+	// Marks are entries that the environment of each command holds ("NAME=value") and that, all together,
+	// no other process of this machine holds. By them what left the process groups is found.
+	Marks []string
+
+	// Output gets what the tree writes, from one goroutine at a time, until End returns. When it fails, the
+	// rest is read and thrown away: a tree is never held up by it.
+	Output io.Writer
+
+	// Grace is how long after SIGTERM the SIGKILL comes, given why the context ended. End waits
+	// Grace(nil) before it ends what the commands have left running.
+	Grace func(cause error) time.Duration
+
+	// Started is told of each command that has been started; it may be nil.
+	Started func(ID)
+}
+
+// Tree is all that one run starts. Its methods are called one after the other.
+type Tree struct {
+	opt    Options
+	family family
+
+	write *os.File      // our end of the pipe: what is said goes the same way as what is printed
+	read  *os.File      // the other end
+	eof   chan struct{} // closed when no more output is read
+	held  bool          // set before eof: reading was given up, not at its end
+}
+
+// New makes a tree without any process. End must be called.
+func New(o Options) (*Tree, error) {
+	read, write, err := pipe()
+	if err != nil {
+		return nil, fmt.Errorf("pipe for output: %w", err)
+	}
+	t := &Tree{opt: o, write: write, read: read, eof: make(chan struct{})}
+	t.family.marks = o.Marks
+	t.family.open()
+	go t.collect()
+	return t, nil
+}
+
+// Say writes a line of our own into the output, behind all that has been written before. It must not be
+// called after End.
+func (t *Tree) Say(line string) {
+	_, _ = t.write.WriteString(strings.TrimRight(line, "\n") + "\n")
+}
+
+// Run starts a command and waits for it. When ctx ends, the whole tree gets SIGTERM, after the grace SIGKILL,
+// and Run returns when all of it is gone.
+func (t *Tree) Run(ctx context.Context, c Command) Result {
+	p, err := t.family.start(c, t.write)
+	if err != nil {
+		return Result{ExitCode: -1, Err: err}
+	}
+	ended := make(chan Result, 1)
+	go func() { ended <- t.family.wait(p) }()
+	if t.opt.Started != nil {
+		t.opt.Started(identify(p.Pid))
+	}
+	select {
+	case r := <-ended:
+		return r
+	case <-ctx.Done():
+	}
+	return t.stop(t.opt.Grace(context.Cause(ctx)), ended)
+}
+
+// stop ends the tree while a command of it runs, and returns how that command ended.
+func (t *Tree) stop(grace time.Duration, ended <-chan Result) Result {
+	result := Result{ExitCode: -1, Err: errors.New("did not end within " + killPatience.String() + " after SIGKILL")}
+	gone := func() bool {
+		select {
+		case r := <-ended:
+			result, ended = r, nil
+		default:
+		}
+		return ended == nil && len(t.family.left()) == 0
+	}
+	t.end(grace, gone)
+	return result
+}
+
+// end sends SIGTERM, after the grace SIGKILL, and reports whether all is gone then.
+func (t *Tree) end(grace time.Duration, gone func() bool) bool {
+	t.family.signal(syscall.SIGTERM)
+	if poll(grace, gone) {
+		return true
+	}
+	return poll(killPatience, func() bool {
+		if gone() {
+			return true
+		}
+		t.family.signal(syscall.SIGKILL)
+		return false
+	})
+}
+
+// Rest is what a tree's commands left behind.
+type Rest struct {
+	Ended int   // how many processes were still running after the grace, and have been ended
+	Stuck []int // pids that could not be ended
+	Held  bool  // someone who could not be found still held the output open
+}
+
+// End waits until all that the commands left running has ended and all output is in. What is not done after
+// the grace, or when ctx ends, is ended.
+func (t *Tree) End(ctx context.Context) Rest {
+	defer t.family.close()
+	defer t.read.Close()
+	_ = t.write.Close()
+
+	var rest Rest
+	done := func() bool { return len(t.family.left()) == 0 }
+	if !t.linger(ctx, t.opt.Grace(nil), done) {
+		rest.Ended = len(t.family.left())
+		if !done() && !t.end(t.opt.Grace(nil), done) {
+			rest.Stuck = t.family.left()
+			rest.Ended -= len(rest.Stuck)
+		}
+	}
+	rest.Held = !t.drained()
+	return rest
+}
+
+// linger waits for the end of the output and of all processes, and reports whether both came in time.
+func (t *Tree) linger(ctx context.Context, grace time.Duration, done func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	select {
+	case <-t.eof:
+	case <-ctx.Done():
+		return false
+	}
+	for wait := shortestPoll; !done(); wait = min(2*wait, longestPoll) {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// drained reports whether all output came in, now that no process of the tree can write any more. Bytes that
+// are in the pipe are read at once; a pipe that stays open is held by a stranger.
+func (t *Tree) drained() bool {
+	_ = t.read.SetReadDeadline(time.Now().Add(longestPoll))
+	<-t.eof
+	return !t.held
+}
+
+// poll looks at done, ever more seldom, until it holds or the time is over.
+func poll(limit time.Duration, done func() bool) bool {
+	deadline := time.Now().Add(limit)
+	for wait := shortestPoll; ; wait = min(2*wait, longestPoll) {
+		if done() {
+			return true
+		}
+		if !time.Now().Before(deadline) {
+			return false
+		}
+		time.Sleep(min(wait, max(time.Until(deadline), 0)))
+	}
+}
