@@ -29,8 +29,8 @@ type socket struct {
 	tls      *tls.Config
 }
 
-// openSocket listens on addr ("127.0.0.1:8080", ":8000", port 0 for any).
-func openSocket(role, flag, addr string, config *tls.Config) (*socket, error) {
+// openSocket listens on addr ("127.0.0.1:8080", ":8000", port 0 for any), which flag sets.
+func (l *lifecycle) openSocket(role, flag, addr string, config *tls.Config) (*socket, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, Usagef("an address is HOST:PORT, as 127.0.0.1:8080, or :8000 for every interface", "--%s %q is not an address: %w", flag, addr, addrCause(err))
@@ -43,6 +43,12 @@ func openSocket(role, flag, addr string, config *tls.Config) (*socket, error) {
 	case err != nil:
 		return nil, Failf("choose another address with --"+flag, "%s cannot listen on %s: %w", role, addr, listenCause(err))
 	}
+	l.closes(role+" socket", func() error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil // its server has closed it
+	})
 	return &socket{role: role, listener: listener, tls: config}, nil
 }
 

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"errors"
+	"io/fs"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // StateFolder decides where a process keeps its state: the folder given, else $STATE_DIRECTORY (set by
@@ -28,4 +31,13 @@ func StateFolder(given string, getenv func(string) string) (string, error) {
 // escaped, so that every listener's folder stands directly in listener/.
 func listenerState(state, name string) string {
 	return filepath.Join(state, "listener", strings.ReplaceAll(name, "/", "%2F"))
+}
+
+// stateError adds advice to errors about a state folder.
+func stateError(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return Failf("choose a folder that can be written with --state FOLDER", "%w", err)
+	}
+	return err
 }

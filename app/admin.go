@@ -1,0 +1,84 @@
+package app
+
+import (
+	"errors"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"lightspeed/admin"
+	"lightspeed/secret"
+)
+
+// AdminOptions are admin's settings.
+type AdminOptions struct {
+	Addr  string // "127.0.0.1:8080"
+	State string // the process's state folder; admin's own is in it
+
+	// Tokens by the kind of caller. Without any, admin serves loopback only, unless InsecureNoAuth.
+	AdminTokens, HooksTokens, ListenerTokens []secret.Value
+	InsecureNoAuth                           bool
+
+	Lease                time.Duration // 0: admin's default
+	AllowIdenticalBodies bool
+	TLS                  TLSFiles
+}
+
+// LeaseBounds are the default and the least value of AdminOptions.Lease.
+const (
+	DefaultLease = admin.DefaultLease
+	MinLease     = admin.MinLease
+)
+
+// Admin runs the private server until stop says so.
+func Admin(stop Stop, out Output, o AdminOptions) error {
+	v, life := newVoice(out), newLifecycle(out.Log)
+	socket, err := startAdmin(life, o, out)
+	if err == nil {
+		v.ready("admin", socket.url())
+		err = life.wait(stop.Soon)
+	}
+	return errors.Join(err, life.stop())
+}
+
+// startAdmin opens admin's socket and state and serves.
+func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
+	if o.Lease != 0 && (o.Lease < MinLease || o.Lease%time.Second != 0) {
+		return nil, Usagef("", "--lease is %v, and must be whole seconds, at least %v", o.Lease, MinLease)
+	}
+	tls, err := o.TLS.serverTLS()
+	if err != nil {
+		return nil, err
+	}
+	socket, err := life.openSocket("admin", "addr", o.Addr, tls)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkAccess(socket); err != nil {
+		return nil, err
+	}
+	server, err := admin.New(admin.Options{
+		State: filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
+		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Log: out.Log.With("role", "admin"),
+	})
+	if err != nil {
+		return nil, stateError(err)
+	}
+	life.closes("admin", server.Close)
+	life.serve(socket, &http.Server{Handler: patient(server.Handler())})
+	life.run("admin's clock", server.Run) // ends before the server does: calls that wait are answered then
+	return socket, nil
+}
+
+// checkAccess refuses to let everyone in.
+func (o AdminOptions) checkAccess(s *socket) error {
+	tokens := len(o.AdminTokens) + len(o.HooksTokens) + len(o.ListenerTokens)
+	switch {
+	case tokens > 0 && o.InsecureNoAuth:
+		return Usagef("leave one of them out", "--insecure-no-auth and tokens contradict each other")
+	case tokens == 0 && !o.InsecureNoAuth && !s.loopbackOnly():
+		return Usagef("set --admin-token, --hooks-token and --listener-token, or listen on 127.0.0.1",
+			"admin on %s is open to other machines and has no tokens: anyone who reaches it could start runs", o.Addr)
+	}
+	return nil
+}

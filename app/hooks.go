@@ -1,0 +1,77 @@
+package app
+
+import (
+	"errors"
+	"net/http"
+	"path/filepath"
+
+	"lightspeed/api"
+	"lightspeed/hooks"
+	"lightspeed/secret"
+)
+
+// HooksOptions are the settings of hooks.
+type HooksOptions struct {
+	Addr             string // ":8000"
+	State            string // the process's state folder; hooks' own is in it
+	Secrets          []secret.Value
+	InsecureNoSecret bool
+	SpoolMax         int64 // bytes; 0: DefaultSpoolMax
+	Client           ClientOptions
+	TLS              TLSFiles
+}
+
+// DefaultSpoolMax is how much hooks keeps on disk while admin is away, in bytes.
+const DefaultSpoolMax = hooks.DefaultSpoolMax
+
+// maxConnections bounds the connections that hooks has open at once. Further ones wait to be accepted.
+const maxConnections = 1024
+
+// Hooks runs the public server until stop says so.
+func Hooks(stop Stop, out Output, o HooksOptions) error {
+	v, life := newVoice(out), newLifecycle(out.Log)
+	client, err := NewClient(o.Client)
+	if err != nil {
+		return err
+	}
+	socket, err := startHooks(life, o, client, "addr", out)
+	if err == nil {
+		v.ready("hooks", socket.url())
+		err = life.wait(stop.Soon)
+	}
+	return errors.Join(err, life.stop())
+}
+
+// startHooks opens hooks' socket and state and serves. flag is the one that sets its address.
+func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string, out Output) (*socket, error) {
+	tls, err := o.TLS.serverTLS()
+	if err != nil {
+		return nil, err
+	}
+	socket, err := life.openSocket("hooks", flag, o.Addr, tls)
+	if err != nil {
+		return nil, err
+	}
+	server, err := hooks.New(hooks.Options{
+		Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, Admin: client,
+		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Log: out.Log.With("role", "hooks"),
+	})
+	if err != nil {
+		return nil, secretError(err)
+	}
+	life.closes("hooks", server.Close)
+	life.run("hooks' forwarding", server.Run)
+	socket.listener = limitConnections(socket.listener, maxConnections)
+	life.serve(socket, &http.Server{Handler: server.Handler(), WriteTimeout: bodyLimit + writeLimit})
+	return socket, nil
+}
+
+func secretError(err error) error {
+	switch {
+	case errors.Is(err, hooks.ErrNoSecret):
+		return Usagef("set the secret that GitHub signs with: --secret, LIGHTSPEED_SECRET or LIGHTSPEED_SECRET_FILE", "%w", err)
+	case errors.Is(err, hooks.ErrTwoMinds), errors.Is(err, hooks.ErrEmptyValue):
+		return Usagef("", "%w", err)
+	}
+	return stateError(err)
+}

@@ -1,0 +1,167 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"lightspeed/api"
+	"lightspeed/listener"
+	"lightspeed/listener/config"
+)
+
+// ListenOptions are the settings of listeners in one process.
+type ListenOptions struct {
+	Configs []config.Config // each with another name
+	State   string          // the process's state folder; each listener's own is in it
+	Client  ClientOptions
+}
+
+// Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
+// too, they cancel them.
+func Listen(stop Stop, out Output, o ListenOptions) error {
+	client, err := NewClient(o.Client)
+	if err != nil {
+		return err
+	}
+	if err := checkConfigs(o.Configs); err != nil {
+		return err
+	}
+	v, life := newVoice(out), newLifecycle(out.Log)
+	_, err = startListeners(life, stop, v, o, client)
+	if err == nil {
+		err = life.wait(stop.Soon)
+	}
+	return errors.Join(err, life.stop())
+}
+
+// checkConfigs asks what loading does not: whether this machine has what the configs name.
+func checkConfigs(configs []config.Config) error {
+	var wrong []error
+	for _, c := range configs {
+		wrong = append(wrong, c.CheckCwd(), c.CheckSecrets())
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return &Error{Err: err, Usage: true}
+	}
+	return nil
+}
+
+// listeners are those of one process. They start and end together.
+type listeners struct {
+	all     []*listener.Listener
+	running sync.WaitGroup
+}
+
+// startListeners builds and starts listeners. The channel is closed when all of them listen.
+func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, client *api.Client) (<-chan struct{}, error) {
+	group := &listeners{}
+	listening, ready := countdown(len(o.Configs))
+	for _, c := range o.Configs {
+		state, err := stateOf(life, o.State, c)
+		if err != nil {
+			return nil, err
+		}
+		one, err := listener.New(listener.Options{
+			Config: c, Admin: client, State: state, Temporary: c.Temporary, Log: v.Log.With("role", "listener", "listener", c.Rules.Name),
+			Ready: func() {
+				v.ready("listen", c.Rules.Name)
+				ready()
+			},
+		})
+		if err != nil {
+			return nil, stateError(err)
+		}
+		group.all = append(group.all, one)
+		if c.Tells() {
+			v.note("%s: discord_* and github_* are read, and this version tells nobody yet", c.Rules.Name)
+		}
+	}
+	group.start(life, stop, v)
+	return listening, nil
+}
+
+// countdown returns a channel that is closed at the nth call.
+func countdown(n int) (<-chan struct{}, func()) {
+	done := make(chan struct{})
+	var left atomic.Int64
+	left.Store(int64(n))
+	return done, func() {
+		if left.Add(-1) == 0 {
+			close(done)
+		}
+	}
+}
+
+// stateOf is the folder of one listener. A listener that is forgotten when it leaves has one that is removed then.
+func stateOf(life *lifecycle, state string, c config.Config) (string, error) {
+	if !c.Temporary {
+		return listenerState(state, c.Rules.Name), nil
+	}
+	folder, err := os.MkdirTemp("", "lightspeed-"+c.Rules.Name+"-")
+	if err != nil {
+		return "", err
+	}
+	life.closes("temporary folder", func() error { return os.RemoveAll(folder) })
+	return folder, nil
+}
+
+// start runs the listeners, and registers that they drain.
+func (g *listeners) start(life *lifecycle, stop Stop, v *voice) {
+	ctx, drain := context.WithCancel(context.Background())
+	for _, one := range g.all {
+		g.running.Go(func() {
+			if err := one.Run(ctx); err != nil && ctx.Err() == nil {
+				life.fail(err)
+			}
+		})
+	}
+	life.onStop("listeners", 0, func(context.Context) error {
+		drain()
+		g.drain(stop.Now, v)
+		return nil
+	})
+}
+
+// drain waits for the runs to end. It has no limit of its own: a run may take as long as its timeout, until
+// now ends, and the last signal leaves the process.
+func (g *listeners) drain(now context.Context, v *voice) {
+	done := make(chan struct{})
+	go func() {
+		g.running.Wait()
+		close(done)
+	}()
+	if n := g.busy(); n > 0 {
+		v.note("takes nothing new and finishes what runs: %s (a second signal cancels, a third leaves at once)", runs(n))
+	}
+	select {
+	case <-done:
+		return
+	case <-now.Done():
+	}
+	if n := g.busy(); n > 0 {
+		v.note("cancels what runs: %s (one more signal leaves at once)", runs(n))
+	}
+	for _, one := range g.all {
+		one.CancelRuns("the listener was told to stop")
+	}
+	<-done
+}
+
+func (g *listeners) busy() int {
+	n := 0
+	for _, one := range g.all {
+		n += one.Running()
+	}
+	return n
+}
+
+func runs(n int) string {
+	if n == 1 {
+		return "1 run"
+	}
+	return fmt.Sprintf("%d runs", n)
+}

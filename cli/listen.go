@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"fmt"
+	"strconv"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"lightspeed/app"
+	"lightspeed/listener/config"
+)
+
+func (p *program) listen() *urfave.Command {
+	return &urfave.Command{
+		Name: "listen", Category: groupServe,
+		Usage:     "run what configs say, on this machine",
+		UsageText: "lightspeed listen CONFIG... [--admin URL]\nlightspeed listen test",
+		Description: `"test" is a built-in config that matches everything, echoes hello, and is forgotten when it leaves.
+
+At the first SIGINT or SIGTERM it takes nothing new and finishes what runs; at the second it cancels that; at
+the third it leaves.
+
+Examples:
+  lightspeed listen test
+  lightspeed listen deploy.json tests.json
+  lightspeed listen --admin https://10.0.0.5:8443 --tls-ca ca.pem --token-file token deploy.json`,
+		Flags: flags(nil, []setting{adminURL, token, stateFolder, tlsCA}, logging),
+		Action: func(c *urfave.Context) error {
+			configs, err := p.configs(c, true)
+			if err != nil {
+				return err
+			}
+			o := app.ListenOptions{Configs: configs}
+			if o.Client, err = p.clientOptions(c); err != nil {
+				return err
+			}
+			if o.State, err = p.state(c); err != nil {
+				return err
+			}
+			out, err := p.output(c)
+			if err != nil {
+				return err
+			}
+			return p.serve(func(stop app.Stop) error { return app.Listen(stop, out, o) })
+		},
+	}
+}
+
+// configs loads the configs that a command's arguments name; builtin lets "test" be one of them. Warnings go
+// to stderr.
+func (p *program) configs(c *urfave.Context, builtin bool) ([]config.Config, error) {
+	if c.NArg() == 0 {
+		return nil, app.Usagef(usageHint(c), "%s needs a config file", c.Command.HelpName)
+	}
+	loader := config.Loader{DeletesByDefault: p.deletesByDefault()}
+	var files []string
+	var configs []config.Config
+	for _, arg := range c.Args().Slice() {
+		if builtin && arg == config.TestName && len(configs) == 0 {
+			configs = append(configs, config.Test())
+			continue
+		}
+		files = append(files, arg)
+	}
+	if len(files) == 0 {
+		return configs, nil
+	}
+	loaded, warnings, err := loader.Load(files...)
+	for _, w := range warnings {
+		fmt.Fprintln(p.Stderr, p.err.paint(yellow, visibleLines(w.String())))
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range loaded {
+		if len(configs) > 0 && one.Rules.Name == config.TestName {
+			return nil, app.Usagef("", "%s: the name %q is that of the built-in config", one.File, config.TestName)
+		}
+	}
+	return append(configs, loaded...), nil
+}
+
+// deletesByDefault reads TRIGGER_ON_DELETE, which earlier versions knew.
+func (p *program) deletesByDefault() bool {
+	yes, err := strconv.ParseBool(p.getenv("TRIGGER_ON_DELETE"))
+	return err == nil && yes
+}

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	urfave "github.com/urfave/cli/v2"
+
+	"lightspeed/app"
+)
+
+func (p *program) run() *urfave.Command {
+	return &urfave.Command{
+		Name: "run", Category: groupTry,
+		Usage:     "run a config's commands for a delivery, here and now, as the listener would",
+		UsageText: "lightspeed run CONFIG --payload FILE [--event push] [--listener NAME]",
+		Description: `Needs no server. The commands get the environment and the files that they would get. Exit code 1 when the run does not
+pass, or when the delivery is not for this listener.
+
+Examples:
+  lightspeed run deploy.json --payload push.json
+  lightspeed deliveries payload DELIVERY | lightspeed run deploy.json --payload -`,
+		Flags: flags(append(payloadFlags(),
+			&urfave.StringFlag{Name: "listener", Usage: "the `NAME` of the listener, when the config has several"},
+		), logging),
+		Action: func(c *urfave.Context) error {
+			o, err := p.runOptions(c)
+			if err != nil {
+				return err
+			}
+			out, err := p.output(c)
+			if err != nil {
+				return err
+			}
+			log := p.logOut()
+			o.Log = log
+			return p.serve(func(stop app.Stop) error {
+				r, err := app.RunHere(stop, out, o)
+				log.end()
+				if err != nil {
+					return err
+				}
+				return p.endRun(r)
+			})
+		},
+	}
+}
+
+func (p *program) runOptions(c *urfave.Context) (app.RunOptions, error) {
+	if c.NArg() != 1 {
+		return app.RunOptions{}, app.Usagef(usageHint(c), "%s needs one CONFIG, and got %d", c.Command.HelpName, c.NArg())
+	}
+	configs, err := p.configs(c, true)
+	if err != nil {
+		return app.RunOptions{}, err
+	}
+	name := c.String("listener")
+	var names []string
+	for _, one := range configs {
+		names = append(names, one.Rules.Name)
+		if name != one.Rules.Name && (name != "" || len(configs) > 1) {
+			continue
+		}
+		d, err := p.payload(c)
+		return app.RunOptions{Config: one, Delivery: d}, err
+	}
+	if name == "" {
+		return app.RunOptions{}, app.Usagef("choose one with --listener", "%s has several listeners: %s", c.Args().First(), strings.Join(names, ", "))
+	}
+	return app.RunOptions{}, app.Usagef("it has "+strings.Join(names, ", "), "%s has no listener %q", c.Args().First(), name)
+}
+
+// endRun says on stderr how a run ended: stdout carries its output alone.
+func (p *program) endRun(r app.RunResult) error {
+	if !r.Passed {
+		return fmt.Errorf("run %s", r.Says)
+	}
+	p.note("%s", r.Says)
+	return nil
+}
