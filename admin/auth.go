@@ -64,6 +64,9 @@ func (a *auth) check(r *http.Request, may who) *api.Error {
 	return nil
 }
 
+// isPeople reports whether the caller may do everything.
+func (a *auth) isPeople(r *http.Request) bool { return a.open || a.kind(r)&people != 0 }
+
 // checkOpen keeps web pages out of an admin without tokens: those that another name leads here (DNS
 // rebinding) by the Host, and those of other origins by what browsers say of themselves.
 func (a *auth) checkOpen(r *http.Request) *api.Error {

@@ -83,6 +83,7 @@ func (s *Server) followLog(w http.ResponseWriter, r *http.Request, id string, at
 	defer cancel()
 	f := &follower{s: s, w: w, out: http.NewResponseController(w), ref: run.Ref{Run: id, Attempt: attempt}, offset: offset}
 	defer f.close()
+	defer func() { _ = f.out.SetWriteDeadline(time.Time{}) }() // the connection may serve other calls
 	w.WriteHeader(http.StatusOK)
 	for {
 		// The state is read before the log: of an attempt that has ended then, nothing comes after.

@@ -28,11 +28,8 @@ func (s *Server) getReady(w http.ResponseWriter, r *http.Request) error {
 		ready.Ready = false
 		ready.Checks["database"] = s.refusal(r, err).Message
 	}
-	if s.opt.Announcer != nil {
-		ready.Checks["broker"] = "ok"
-		if state := s.opt.Announcer.State(); !state.Up {
-			ready.Checks["broker"] = state.String()
-		}
+	if s.hints != nil {
+		ready.Checks["broker"] = s.hints.check()
 	}
 	status := http.StatusOK
 	if !ready.Ready {

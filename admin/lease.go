@@ -20,11 +20,11 @@ type leases struct {
 
 // lease is one running attempt's.
 type lease struct {
-	ref      run.Ref
-	listener string
-	host     string
-	left     int
-	cancel   *api.Cancel
+	ref run.Ref
+	instanceKey
+	host   string
+	left   int
+	cancel *api.Cancel
 }
 
 type instanceKey struct{ listener, instance string }
@@ -34,7 +34,8 @@ type presence struct {
 	instanceKey
 	temporary bool
 	connected bool
-	waiting   int // standing claims: as long as there is one, it is there
+	waiting   int  // standing claims: as long as there is one, it is there
+	waits     bool // its last claim was a standing one: it is not told of work by a broker
 	left      int
 	seen      time.Time
 }
@@ -49,7 +50,7 @@ func (l *leases) seconds() int { return l.full }
 // load gives a full lease to all that was there when admin ended.
 func (l *leases) load(running []store.Held, instances []store.Presence) {
 	for _, h := range running {
-		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, listener: h.Listener, host: h.Host, left: l.full, cancel: h.Cancel}
+		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, instanceKey: instanceKey{h.Listener, h.Instance}, host: h.Host, left: l.full, cancel: h.Cancel}
 	}
 	for _, p := range instances {
 		key := instanceKey{p.Listener, p.Instance}
@@ -69,14 +70,14 @@ func (l *leases) committed(changes []store.Change) {
 		case held != nil && held.ref.Attempt == c.Attempt:
 			held.cancel = c.Cancel
 		default:
-			l.attempts[c.Run] = &lease{ref: run.Ref{Run: c.Run, Attempt: c.Attempt}, listener: c.Listener, host: c.Host, left: l.full, cancel: c.Cancel}
+			l.attempts[c.Run] = &lease{ref: run.Ref{Run: c.Run, Attempt: c.Attempt}, instanceKey: instanceKey{c.Listener, c.Instance}, host: c.Host, left: l.full, cancel: c.Cancel}
 		}
 	}
 }
 
 // renew begins an attempt's lease anew and returns the cancel that was asked for. It reports false for one
 // that has none, or whose lease is over and about to be taken back.
-func (l *leases) renew(ref run.Ref) (*api.Cancel, bool) {
+func (l *leases) renew(ref run.Ref, at time.Time) (*api.Cancel, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	held := l.attempts[ref.Run]
@@ -84,6 +85,9 @@ func (l *leases) renew(ref run.Ref) (*api.Cancel, bool) {
 		return nil, false
 	}
 	held.left = l.full
+	if p := l.present[held.instanceKey]; p != nil {
+		p.hear(l.full, at)
+	}
 	return held.cancel, true
 }
 
@@ -114,18 +118,22 @@ func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
 
 func (p *presence) hear(full int, at time.Time) { p.connected, p.left, p.seen = true, full, at }
 
-// wait notes that an instance's claim stands, until done is called.
-func (l *leases) wait(listener, id string, now func() time.Time) (done func()) {
-	l.heard(listener, id, now(), 1)
-	return func() { l.heard(listener, id, now(), -1) }
-}
-
-func (l *leases) heard(listener, id string, at time.Time, waiting int) {
+// claims notes that an instance claims, and waits for it or not, until done is called.
+func (l *leases) claims(listener, id string, waits bool) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.present[instanceKey{listener, id}]; p != nil {
-		p.hear(l.full, at)
-		p.waiting = max(0, p.waiting+waiting)
+	p := l.present[instanceKey{listener, id}]
+	if p == nil {
+		return func() {}
+	}
+	p.hear(l.full, time.Now().UTC())
+	p.waiting++
+	p.waits = waits
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		p.waiting--
+		p.hear(l.full, time.Now().UTC())
 	}
 }
 
@@ -164,14 +172,24 @@ func (l *leases) connected(listener string) bool {
 }
 
 // presence returns what is known of one instance.
-func (l *leases) presence(listener, id string) (connected bool, seen time.Time) {
+func (l *leases) presence(listener, id string) presence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.present[instanceKey{listener, id}]
-	if p == nil {
-		return false, time.Time{}
+	if p := l.present[instanceKey{listener, id}]; p != nil {
+		return *p
 	}
-	return p.connected, p.seen
+	return presence{}
+}
+
+// drop forgets one instance, and those of its listener that have been away since before.
+func (l *leases) drop(gone presence, before time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key, p := range l.present {
+		if key.listener == gone.listener && !p.connected && (p.seen.Before(before) || (gone.temporary && key == gone.instanceKey)) {
+			delete(l.present, key)
+		}
+	}
 }
 
 // forget drops the instances of a listener that was removed.

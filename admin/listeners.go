@@ -40,11 +40,12 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
+	s.hints.changed(name)
 	for _, ref := range done.Renewed {
-		s.leases.renew(ref)
+		s.leases.renew(ref, time.Now().UTC())
 	}
 	return writeJSON(w, http.StatusOK, api.Registered{
-		Listener: name, Revision: done.Revision, Outdated: done.Outdated, LeaseS: s.leases.seconds(), Broker: s.broker(),
+		Listener: name, Revision: done.Revision, Outdated: done.Outdated, LeaseS: s.leases.seconds(), Broker: s.hints.broker(),
 	})
 }
 
@@ -152,17 +153,26 @@ func (s *Server) getListener(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, l)
 }
 
+// Values of api.Instance.Via.
+const (
+	viaClaim  = "claim"
+	viaBroker = "rabbitmq"
+)
+
 // showListener adds what is known of a listener beside the store: its sentence, and who is there.
 func (s *Server) showListener(l *api.Listener) {
 	l.Says = l.Settings.Rules.Sentence()
 	for i := range l.Instances {
 		own := &l.Instances[i]
-		connected, seen := s.leases.presence(l.Name, own.Instance)
-		own.Connected = connected
-		if seen.After(own.LastSeen) {
-			own.LastSeen = seen
+		known := s.leases.presence(l.Name, own.Instance)
+		own.Connected = known.connected
+		if known.seen.After(own.LastSeen) {
+			own.LastSeen = known.seen
 		}
-		l.Connected = l.Connected || (connected && !own.Outdated)
+		if own.Via = viaClaim; s.hints != nil && !known.waits {
+			own.Via = viaBroker
+		}
+		l.Connected = l.Connected || (own.Connected && !own.Outdated)
 	}
 }
 
@@ -179,6 +189,9 @@ func (s *Server) deleteListener(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if !l.Temporary && !s.auth.isPeople(r) {
+		return api.Errorf(http.StatusForbidden, api.Forbidden, "this token may only remove temporary listeners")
+	}
 	if !force && !l.Temporary && s.leases.connected(name) {
 		return api.Errorf(http.StatusConflict, api.Conflict, "listener %q is connected: end it first, or force its removal", name)
 	}
@@ -190,10 +203,14 @@ func (s *Server) deleteListener(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) forget(ctx context.Context, name string) error {
-	if err := s.store.Remove(ctx, name); err != nil {
+	err := s.store.Remove(ctx, name)
+	if err == nil || api.IsCode(err, api.NotFound) {
+		s.leases.forget(name)
+	}
+	if err != nil {
 		return err
 	}
-	s.leases.forget(name)
+	s.hints.changed(name)
 	s.log.Info("listener removed", "listener", name)
 	return nil
 }
@@ -233,7 +250,10 @@ func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) claim(ctx context.Context, name string, claim api.ClaimRequest, wait time.Duration) (run.Ref, error) {
 	ctx, done := s.untilStop(ctx)
 	defer done()
-	defer s.leases.wait(name, claim.Instance, func() time.Time { return time.Now().UTC() })()
+	defer s.leases.claims(name, claim.Instance, wait > 0)()
+	if wait == 0 {
+		s.hints.used(name)
+	}
 	ref, err := s.store.Claim(ctx, name, claim, wait)
 	if err == nil && ref.Run == "" && s.stopping.Err() != nil {
 		return ref, unavailable("admin is stopping")

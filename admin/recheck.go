@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"time"
 
 	"lightspeed/admin/store"
 	"lightspeed/event"
@@ -10,12 +11,18 @@ import (
 
 // recheckLoop matches runs that wait again after their listener's rules have changed.
 func (s *Server) recheckLoop(ctx context.Context) {
+	var retry <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.store.Rechecks():
-			s.report(s.recheckAll(ctx), "matching runs again")
+		case <-retry:
+		}
+		retry = nil
+		if err := s.recheckAll(ctx); err != nil {
+			s.report(err, "matching runs again")
+			retry = time.After(recheckPause)
 		}
 	}
 }
@@ -30,6 +37,9 @@ func (s *Server) recheckAll(ctx context.Context) error {
 	}
 	return err
 }
+
+// recheckPause is how long a failed check waits before it is tried again.
+const recheckPause = 5 * time.Second
 
 // recheckBatch is how many runs one transaction judges.
 const recheckBatch = 100

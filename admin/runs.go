@@ -112,7 +112,7 @@ func (s *Server) postRenew(w http.ResponseWriter, r *http.Request) error {
 	wait = min(wait, time.Duration(s.leases.seconds())*time.Second/3)
 	woken, done := s.hub.subscribe(ref.Run)
 	defer done()
-	cancel, live := s.leases.renew(ref)
+	cancel, live := s.leases.renew(ref, time.Now().UTC())
 	if live && cancel == nil && wait > 0 {
 		cancel, live = s.awaitCancel(r, ref, woken, wait)
 	}

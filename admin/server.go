@@ -50,6 +50,7 @@ type Server struct {
 	hub     *hub
 	rules   *rules
 	probe   probe
+	hints   *hints // nil without a broker
 	auth    *auth
 	handler http.Handler
 
@@ -95,7 +96,8 @@ func (s *Server) open() error {
 	}
 	opt := store.Options{Path: filepath.Join(s.opt.State, "admin.db"), Log: s.log, Committed: s.committed}
 	if s.opt.Announcer != nil {
-		opt.Work = s.announce
+		s.hints = newHints(s.opt.Announcer, s.log)
+		opt.Work = s.hints.work
 	}
 	if s.store, err = store.Open(opt); err != nil {
 		return err
@@ -122,23 +124,6 @@ func (s *Server) committed(changes []store.Change) {
 	}
 }
 
-// announce hands hints to the broker, in the writer's goroutine: one for each run that could start now.
-func (s *Server) announce(work []store.Work) {
-	for _, w := range work {
-		for _, id := range w.Runs {
-			s.opt.Announcer.Announce(broker.Hint{Queue: w.Queue, Run: id})
-		}
-	}
-}
-
-// broker names the broker that hints are sent through, to those who compare it with their own.
-func (s *Server) broker() string {
-	if s.opt.Announcer == nil {
-		return ""
-	}
-	return s.opt.Announcer.State().Broker
-}
-
 // Handler serves the API, /healthz and /readyz.
 func (s *Server) Handler() http.Handler { return s.handler }
 
@@ -159,6 +144,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer group.Wait()
 	defer s.endWaits()
 	group.Go(func() { s.recheckLoop(ctx) })
+	if s.hints != nil {
+		group.Go(func() { s.hints.run(ctx, s.store) })
+	}
 	ticks := s.ticks
 	if ticks == nil {
 		ticker := time.NewTicker(time.Second)
@@ -213,7 +201,9 @@ func (s *Server) left(ctx context.Context, p presence) {
 	s.report(s.store.Left(ctx, p.listener, p.instance, p.seen), "noting that a listener left")
 	if p.temporary && !s.leases.connected(p.listener) {
 		s.report(s.forget(ctx, p.listener), "forgetting a temporary listener")
+		return
 	}
+	s.leases.drop(p, time.Now().Add(-store.KeptAway))
 }
 
 // report logs a failure of work that nobody waits for.

@@ -202,10 +202,18 @@ func (tx *Tx) fresh(queue string) []*waiter {
 	return list
 }
 
-// decide answers one claim, when there is an answer: a refusal, the attempt that its key got before, or the
-// next run.
+// decide answers one claim, when there is an answer: the attempt that its key got before, whatever has become
+// of its settings since, a refusal, or the next run.
 func (tx *Tx) decide(q *queue, ok bool, c *waiter, check bool) error {
 	if check {
+		again, err := tx.again(c)
+		if err != nil {
+			return err
+		}
+		if again.Run != "" {
+			tx.w.store.waiting.decide(tx, c, granted{ref: again})
+			return nil
+		}
 		refused, host, err := tx.mayClaim(q, ok, c)
 		if err != nil {
 			return err
@@ -215,14 +223,6 @@ func (tx *Tx) decide(q *queue, ok bool, c *waiter, check bool) error {
 			return nil
 		}
 		q.hosts[c.request.Instance] = host
-		again, err := tx.again(c)
-		if err != nil {
-			return err
-		}
-		if again.Run != "" {
-			tx.w.store.waiting.decide(tx, c, granted{ref: again})
-			return nil
-		}
 	}
 	ref, err := tx.grant(q, c)
 	if err == nil && ref.Run != "" {

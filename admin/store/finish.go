@@ -133,6 +133,7 @@ func (tx *Tx) finishLate(h holding, f api.Finish) error {
 		if err := tx.takeBack(h); err != nil {
 			return err
 		}
+		h.status = run.Running
 	}
 	return tx.end(h.seq, h.status, endingOf(f))
 }

@@ -102,7 +102,7 @@ func (v view) fillListener(l *api.Listener, settings string) error {
 		var own string
 		var seen int64
 		err := row.Scan(&i.Instance, &i.Host, &own, &seen)
-		i.Outdated, i.LastSeen, i.Via = own != settings, timeOf(seen), "claim"
+		i.Outdated, i.LastSeen = own != settings, timeOf(seen)
 		l.Instances = append(l.Instances, i)
 		return err
 	}, `SELECT instance, host, settings, seen_at FROM instances WHERE listener = ? ORDER BY host, instance`, l.Name)
@@ -118,6 +118,32 @@ func (v view) fillListener(l *api.Listener, settings string) error {
 		l.LastRun = &last
 	}
 	return err
+}
+
+// Queues lists the names of all listeners.
+func (s *Store) Queues(ctx context.Context) ([]string, error) {
+	return s.names(ctx, `SELECT name FROM listeners ORDER BY name`)
+}
+
+// WaitingQueues lists the names of the listeners for which runs wait.
+func (s *Store) WaitingQueues(ctx context.Context) ([]string, error) {
+	return s.names(ctx, `SELECT name FROM listeners l WHERE EXISTS (SELECT 1 FROM runs r WHERE r.listener = l.name AND r.slot = 0) ORDER BY name`)
+}
+
+func (s *Store) names(ctx context.Context, query string) ([]string, error) {
+	var list []string
+	err := s.read(ctx, func(row scanner) error {
+		var name string
+		err := row.Scan(&name)
+		list = append(list, name)
+		return err
+	}, query)
+	return list, err
+}
+
+// Nudge has Options.Work told again of what could start in a queue.
+func (s *Store) Nudge(ctx context.Context, queue string) error {
+	return s.do(ctx, func(tx *Tx) error { tx.touch(queue); return nil })
 }
 
 // Rules is one listener's settings at a point of the history.

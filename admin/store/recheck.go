@@ -40,14 +40,7 @@ func (tx *Tx) recheckStale(h holding) error {
 
 // StaleListeners names the listeners that have runs to be matched again.
 func (s *Store) StaleListeners(ctx context.Context) ([]string, error) {
-	var names []string
-	err := s.read(ctx, func(row scanner) error {
-		var name string
-		err := row.Scan(&name)
-		names = append(names, name)
-		return err
-	}, `SELECT listener FROM rechecks`)
-	return names, err
+	return s.names(ctx, `SELECT listener FROM rechecks`)
 }
 
 // StaleRun is a run that waits and was decided by rules that are not the newest.

@@ -228,8 +228,8 @@ func (tx *Tx) remove(name string) error {
 	return tx.recheck(name)
 }
 
-// keptAway is how long an instance is remembered that has left and holds nothing.
-const keptAway = 7 * 24 * time.Hour
+// KeptAway is how long an instance is remembered that has left and holds nothing.
+const KeptAway = 7 * 24 * time.Hour
 
 // Left notes when an instance was last heard of, and forgets other instances of its listener that have been
 // away for long and hold nothing.
@@ -241,7 +241,7 @@ func (s *Store) Left(ctx context.Context, name, instance string, at time.Time) e
 		if _, err := tx.exec(`DELETE FROM instances WHERE listener = ? AND instance <> ? AND seen_at < ? AND NOT EXISTS (
 			SELECT 1 FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt
 			WHERE r.listener = instances.listener AND r.slot = 1 AND a.instance = instances.instance)`,
-			name, instance, micros(tx.now.Add(-keptAway))); err != nil {
+			name, instance, micros(tx.now.Add(-KeptAway))); err != nil {
 			return err
 		}
 		_, err := tx.exec(`DELETE FROM starts WHERE listener = ? AND NOT EXISTS (
