@@ -29,7 +29,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			out, err := p.output(c)
+			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -39,6 +40,7 @@ func Main(args []string, sys System) int {
 	p.out = newStyle(sys.Stdout, sys.Env)
 	p.err = newStyle(sys.Stderr, sys.Env)
 	root := p.root()
+	p.prepare(root.Commands)
 	line, err := arrange(root.Commands, args[1:])
 	switch {
 	case err != nil:
@@ -74,9 +76,7 @@ func (p *program) root() *urfave.App {
 		Suggest:                   true,
 		DisableSliceFlagSeparator: true,
 		ExitErrHandler:            func(*urfave.Context, error) {}, // Main reports, main exits
-		OnUsageError: func(_ *urfave.Context, err error, _ bool) error {
-			return app.Usagef("", "%w", err)
-		},
+		OnUsageError:              onUsageError,
 		CommandNotFound: func(_ *urfave.Context, name string) {
 			_ = p.report(app.Usagef("", "unknown command %q", name))
 		},
@@ -86,6 +86,20 @@ func (p *program) root() *urfave.App {
 			p.runs(), p.deliveries(), p.listeners(), p.version(),
 		},
 	}
+}
+
+// prepare sets what urfave/cli does not pass on to commands.
+func (p *program) prepare(commands []*urfave.Command) {
+	for _, command := range commands {
+		command.OnUsageError = onUsageError
+		command.HideHelp = true
+		p.prepare(command.Subcommands)
+	}
+}
+
+// onUsageError is called for flags whose value cannot be read.
+func onUsageError(_ *urfave.Context, err error, _ bool) error {
+	return app.Usagef("", "%s", strings.Replace(err.Error(), "for flag -", "for --", 1))
 }
 
 // exit is an error that only carries a code: everything has been said.

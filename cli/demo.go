@@ -16,6 +16,8 @@ import (
 )
 
 func (p *program) demo() *urfave.Command {
+	level := logLevel
+	level.def = "warn"
 	return &urfave.Command{
 		Name: "demo", Category: groupStart,
 		Usage:     "see it work: a signed push becomes a run, in one process, on this machine only",
@@ -28,12 +30,12 @@ Examples:
   lightspeed demo --once`,
 		Flags: flags([]urfave.Flag{
 			&urfave.BoolFlag{Name: "once", Usage: "end with the run's result: exit code 1 when it did not pass"},
-		}, []setting{logFormat, {flag: logLevel.flag, env: logLevel.env, usage: logLevel.usage, def: "warn"}}),
+		}, []setting{logFormat, level}),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
 			}
-			out, err := p.output(c)
+			out, err := p.output(c, level)
 			if err != nil {
 				return err
 			}

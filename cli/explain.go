@@ -66,7 +66,7 @@ func payloadFlags() []urfave.Flag {
 func (p *program) payload(c *urfave.Context) (event.Delivery, error) {
 	path := c.String("payload")
 	if path == "" {
-		return event.Delivery{}, app.Usagef(usageHint(c), "%s needs --payload FILE", c.Command.HelpName)
+		return event.Delivery{}, app.Usagef(usageHint(c), "%s needs --payload FILE", called(c))
 	}
 	body, err := p.readBody(path)
 	return event.Delivery{Event: c.String("event"), ContentType: contentType(body), Body: body}, err

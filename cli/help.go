@@ -92,12 +92,16 @@ func flagLines(flags []urfave.Flag) string {
 	return b.String()
 }
 
-// placeholder finds the value's name, which stands in backquotes in a flag's description.
+// placeholder finds the value's name, which stands in backquotes in a flag's description; at its start it
+// is the name alone.
 func placeholder(usage string) (value, plain string) {
 	before, rest, found := strings.Cut(usage, "`")
 	name, after, closed := strings.Cut(rest, "`")
 	if !found || !closed {
 		return "VALUE", usage
+	}
+	if before == "" {
+		return name, strings.TrimSpace(after)
 	}
 	return name, before + name + after
 }

@@ -37,7 +37,7 @@ Examples:
 			if o.State, err = p.state(c); err != nil {
 				return err
 			}
-			out, err := p.output(c)
+			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ Examples:
 // to stderr.
 func (p *program) configs(c *urfave.Context, builtin bool) ([]config.Config, error) {
 	if c.NArg() == 0 {
-		return nil, app.Usagef(usageHint(c), "%s needs a config file", c.Command.HelpName)
+		return nil, app.Usagef(usageHint(c), "%s needs a config file", called(c))
 	}
 	loader := config.Loader{DeletesByDefault: p.deletesByDefault()}
 	var files []string

@@ -28,7 +28,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			out, err := p.output(c)
+			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err
 			}
@@ -48,7 +48,7 @@ Examples:
 
 func (p *program) runOptions(c *urfave.Context) (app.RunOptions, error) {
 	if c.NArg() != 1 {
-		return app.RunOptions{}, app.Usagef(usageHint(c), "%s needs one CONFIG, and got %d", c.Command.HelpName, c.NArg())
+		return app.RunOptions{}, app.Usagef(usageHint(c), "%s needs one CONFIG, and got %d", called(c), c.NArg())
 	}
 	configs, err := p.configs(c, true)
 	if err != nil {

@@ -31,7 +31,7 @@ const defaultHooksURL = "http://127.0.0.1:8000/receive_hook"
 
 func (p *program) send() *urfave.Command {
 	own := webhookSecret
-	own.usage = "webhook `SECRET` to sign with; without one, that which `lightspeed up` of this user made"
+	own.usage = "`SECRET` to sign with\ndefault the one that `lightspeed up` of this user made, for a hooks on this machine"
 	return &urfave.Command{
 		Name: "send", Category: groupTry,
 		Usage:     "sign and send a delivery, as GitHub would",
@@ -45,7 +45,7 @@ Examples:
   lightspeed send --event pull_request pr.json --url https://ci.example.com/receive_hook`,
 		Flags: flags([]urfave.Flag{
 			&urfave.StringFlag{Name: "url", Value: defaultHooksURL, Usage: "`URL` where hooks takes deliveries\ndefault " + defaultHooksURL},
-			&urfave.StringFlag{Name: "event", Value: event.Push, Usage: "the `EVENT` that FILE is, as in X-GitHub-Event\ndefault push"},
+			&urfave.StringFlag{Name: "event", Value: event.Push, Usage: "the `EVENT` that it is, as in X-GitHub-Event\ndefault push"},
 			&urfave.StringFlag{Name: "repo", Usage: "make a push to this `OWNER/REPO`"},
 			&urfave.StringFlag{Name: "branch", Usage: "of this `BRANCH`"},
 			&urfave.StringFlag{Name: "tag", Usage: "of this `TAG`"},

@@ -12,8 +12,8 @@ import (
 )
 
 // output is where a server says what it is doing.
-func (p *program) output(c *urfave.Context) (app.Output, error) {
-	log, err := app.NewLogger(p.Stderr, app.LogOptions{Format: p.value(c, logFormat), Level: p.value(c, logLevel)})
+func (p *program) output(c *urfave.Context, level setting) (app.Output, error) {
+	log, err := app.NewLogger(p.Stderr, app.LogOptions{Format: p.value(c, logFormat), Level: p.value(c, level)})
 	return app.Output{Ready: p.Stdout, Notes: p.Stderr, Log: log}, err
 }
 

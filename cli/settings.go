@@ -25,7 +25,7 @@ type setting struct {
 // Settings that several commands share.
 var (
 	adminURL = setting{
-		flag: "admin", env: "LIGHTSPEED_ADMIN", def: "http://127.0.0.1:8080", usage: "`URL` of admin",
+		flag: "admin", env: "LIGHTSPEED_ADMIN", def: "http://127.0.0.1:8080", usage: "`URL` where admin is",
 		older: "ADMIN_DOMAIN and ADMIN_PORT", old: olderAdminURL,
 	}
 	adminAddr = setting{
@@ -36,7 +36,7 @@ var (
 		flag: "hooks-addr", env: "LIGHTSPEED_HOOKS_ADDR", def: ":8000", usage: "`HOST:PORT` where hooks listens; port 0 takes any",
 	}
 	token = setting{
-		flag: "token", env: "LIGHTSPEED_TOKEN", secret: true, usage: "`TOKEN` that admin knows this caller by",
+		flag: "token", env: "LIGHTSPEED_TOKEN", secret: true, usage: "`TOKEN` by which admin knows this caller",
 	}
 	adminToken = setting{
 		flag: "admin-token", env: "LIGHTSPEED_ADMIN_TOKEN", secret: true, usage: "`TOKEN` for people and the command line (repeatable)",
@@ -48,17 +48,17 @@ var (
 		flag: "listener-token", env: "LIGHTSPEED_LISTENER_TOKEN", secret: true, usage: "`TOKEN` for listeners (repeatable)",
 	}
 	webhookSecret = setting{
-		flag: "secret", env: "LIGHTSPEED_SECRET", secret: true, usage: "webhook `SECRET`, as GitHub knows it (repeatable, to change it)",
+		flag: "secret", env: "LIGHTSPEED_SECRET", secret: true, usage: "`SECRET` that GitHub signs with (repeatable, to change it)",
 	}
 	stateFolder = setting{
-		flag: "state", env: "LIGHTSPEED_STATE", usage: "`FOLDER` for what must be kept",
+		flag: "state", env: "LIGHTSPEED_STATE", usage: "`FOLDER` where everything is kept that must be",
 		older: "$STATE_DIRECTORY, else $XDG_STATE_HOME/lightspeed, else ~/.local/state/lightspeed",
 	}
-	tlsCert   = setting{flag: "tls-cert", env: "LIGHTSPEED_TLS_CERT", usage: "PEM `FILE` with the certificate to serve TLS with"}
-	tlsKey    = setting{flag: "tls-key", env: "LIGHTSPEED_TLS_KEY", usage: "PEM `FILE` with its key"}
-	tlsCA     = setting{flag: "tls-ca", env: "LIGHTSPEED_TLS_CA", usage: "PEM `FILE` with certificates to trust beside the system's"}
+	tlsCert   = setting{flag: "tls-cert", env: "LIGHTSPEED_TLS_CERT", usage: "`FILE` with the certificate to serve TLS with, PEM"}
+	tlsKey    = setting{flag: "tls-key", env: "LIGHTSPEED_TLS_KEY", usage: "`FILE` with its key, PEM"}
+	tlsCA     = setting{flag: "tls-ca", env: "LIGHTSPEED_TLS_CA", usage: "`FILE` with certificates to trust beside the system's, PEM"}
 	logFormat = setting{flag: "log-format", env: "LIGHTSPEED_LOG_FORMAT", def: "text", usage: "`FORMAT` of the log on stderr: text or json"}
-	logLevel  = setting{flag: "log-level", env: "LIGHTSPEED_LOG_LEVEL", def: "info", usage: "least `LEVEL` that is logged: debug, info, warn or error"}
+	logLevel  = setting{flag: "log-level", env: "LIGHTSPEED_LOG_LEVEL", def: "info", usage: "`LEVEL` from which on it is logged: debug, info, warn or error"}
 )
 
 // Groups of settings that go together.
@@ -212,13 +212,16 @@ func (p *program) tls(c *urfave.Context) app.TLSFiles {
 func want(c *urfave.Context, names ...string) ([]string, error) {
 	args := c.Args().Slice()
 	if len(args) < len(names) {
-		return nil, app.Usagef(usageHint(c), "%s needs %s", c.Command.HelpName, strings.Join(names[len(args):], " and "))
+		return nil, app.Usagef(usageHint(c), "%s needs %s", called(c), strings.Join(names[len(args):], " and "))
 	}
 	if len(args) > len(names) {
-		return nil, app.Usagef(usageHint(c), "%s takes no argument %q", c.Command.HelpName, args[len(names)])
+		return nil, app.Usagef(usageHint(c), "%s takes no argument %q", called(c), args[len(names)])
 	}
 	return args, nil
 }
+
+// called is a command's name without the program's: "runs show".
+func called(c *urfave.Context) string { return strings.TrimPrefix(c.Command.HelpName, c.App.Name+" ") }
 
 func usageHint(c *urfave.Context) string {
 	return fmt.Sprintf("`%s --help` shows how", c.Command.HelpName)

@@ -31,7 +31,7 @@ Examples:
 				return err
 			}
 			o.Configs = configs
-			out, err := p.output(c)
+			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err
 			}
