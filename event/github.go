@@ -26,12 +26,12 @@ var (
 	repoFields  = fields{"id": nil, "full_name": nil, "html_url": nil}
 	pushFields  = fields{
 		"ref": nil, "before": nil, "after": nil, "created": nil, "deleted": nil, "forced": nil, "compare": nil,
-		"total_commits": nil,
-		"commits":       fields{"added": nil, "removed": nil, "modified": nil},
-		"head_commit":   fields{"id": nil, "message": nil, "author": fields{"name": nil}},
-		"repository":    repoFields,
-		"pusher":        fields{"name": nil, "username": nil},
-		"sender":        loginFields,
+		"total_commits": nil, "compare_url": nil,
+		"commits":     fields{"added": nil, "removed": nil, "modified": nil},
+		"head_commit": fields{"id": nil, "message": nil, "author": fields{"name": nil}},
+		"repository":  repoFields,
+		"pusher":      fields{"name": nil, "username": nil},
+		"sender":      loginFields,
 	}
 	branchFields      = fields{"ref": nil, "sha": nil, "repo": repoFields}
 	pullRequestFields = fields{
@@ -54,11 +54,12 @@ var (
 	ignoredFields = fields{"action": nil, "repository": repoFields, "sender": loginFields}
 )
 
-// push is GitHub's push, and the one field that Gitea and Forgejo send beside it: they list no more than
-// a few commits, and say how many there were.
+// push is GitHub's push, and what Gitea and Forgejo send beside it or instead: they list no more than a few
+// commits, and say how many there were.
 type push struct {
 	github.PushEvent
-	TotalCommits int `json:"total_commits"`
+	TotalCommits int    `json:"total_commits"`
+	CompareURL   string `json:"compare_url"`
 }
 
 func parsePush(text []byte) (Event, error) {
@@ -72,7 +73,7 @@ func parsePush(text []byte) (Event, error) {
 		Message: p.GetHeadCommit().GetMessage(),
 		Author:  p.GetHeadCommit().GetAuthor().GetName(),
 		Pusher:  first(p.GetPusher().GetName(), p.GetPusher().GetLogin(), p.GetSender().GetLogin()),
-		URL:     webPage(p.GetCompare()),
+		URL:     webPage(first(p.GetCompare(), p.CompareURL)),
 	}
 	if e.Ref == "" {
 		return Event{}, missing(Push, "ref")
@@ -236,7 +237,13 @@ func parseIgnored(name string, text []byte) (Event, error) {
 	var i github.PullRequestEvent
 	_ = json.Unmarshal(wanted, &i) // what has another type stays empty
 	e := Event{Name: name, Action: i.GetAction(), Repo: i.GetRepo().GetFullName(), Pusher: i.GetSender().GetLogin()}
-	e.Ignored = fmt.Sprintf("nothing runs on %s: a listener can ask for %s", Shown(name, 100), strings.Join(Names(), ", "))
+	if checkRepo(e.Repo) != nil {
+		e.Repo = ""
+	}
+	e.Ignored = "a ping runs nothing"
+	if name != Ping {
+		e.Ignored = fmt.Sprintf("nothing runs on %s: a listener can ask for %s", Shown(name, 100), strings.Join(Names(), ", "))
+	}
 	return e, nil
 }
 

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -80,11 +81,12 @@ func (s *scanner) project(want fields) error {
 func (s *scanner) projectObject(want fields) error {
 	s.out = append(s.out, '{')
 	var seen []string
-	err := s.object(func(key string) error {
-		sub, wanted := want[key]
+	err := s.object(func(raw []byte) error {
+		sub, wanted := want[string(raw)]
 		if !wanted {
 			return s.skip()
 		}
+		key := string(raw)
 		s.path = append(s.path, key)
 		defer func() { s.path = s.path[:len(s.path)-1] }()
 		if slices.Contains(seen, key) {
@@ -121,7 +123,7 @@ func (s *scanner) projectArray(want fields) error {
 func (s *scanner) skip() error {
 	switch c := s.peek(); c {
 	case '{':
-		return s.object(func(string) error { return s.skip() })
+		return s.object(func([]byte) error { return s.skip() })
 	case '[':
 		return s.array(s.skip)
 	case '"':
@@ -141,7 +143,7 @@ func (s *scanner) skip() error {
 }
 
 // object calls member for each key, to step over its value.
-func (s *scanner) object(member func(key string) error) error {
+func (s *scanner) object(member func(key []byte) error) error {
 	return s.list('}', func() error {
 		start := s.pos
 		if s.peek() != '"' {
@@ -309,16 +311,16 @@ func shownByte(c byte) string {
 }
 
 // keyText reads a key that stands in quotes.
-func keyText(quoted []byte) string {
+func keyText(quoted []byte) []byte {
 	plain := quoted[1 : len(quoted)-1]
-	if !slices.Contains(plain, '\\') {
-		return string(plain)
+	if bytes.IndexByte(plain, '\\') < 0 {
+		return plain
 	}
 	var key string
 	if err := json.Unmarshal(quoted, &key); err != nil {
-		return "" // cannot be: the scanner has checked it; and no wanted key is empty
+		return nil // cannot be: the scanner has checked it; and no wanted key is empty
 	}
-	return key
+	return []byte(key)
 }
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
