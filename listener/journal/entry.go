@@ -1,0 +1,128 @@
+package journal
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+// Files of an attempt's folder.
+const (
+	claimFile   = "claim.json"   // what was claimed; the attempt is held while it is there
+	payloadFile = "payload"      // the delivery's body
+	filesFile   = "files"        // the changed files, when they are known
+	processFile = "process.json" // the command that was started last
+	resultFile  = "result.json"  // how it ended
+)
+
+// Entry is one attempt that is held.
+type Entry struct {
+	// Log is what the attempt prints.
+	Log *Log
+
+	ref     run.Ref
+	dir     string
+	foreign bool // of an instance before this one: admin knows it as that one's
+	process Process
+	result  *api.Finish
+}
+
+// Process names the process that was started last: a pid alone is used again.
+type Process struct {
+	PID   int    `json:"pid"`
+	Start uint64 `json:"start"`
+}
+
+// claimed is what claim.json holds. The payload has a file of its own.
+type claimed struct {
+	Instance string    `json:"instance"`
+	Claim    api.Claim `json:"claim"`
+}
+
+// begin writes all that is needed to start, the claim last.
+func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance string, log *slog.Logger) error {
+	if err := os.WriteFile(e.PayloadFile(), claim.Payload, 0o600); err != nil {
+		return err
+	}
+	if files != nil {
+		if err := os.WriteFile(e.FilesFile(), files, 0o600); err != nil {
+			return err
+		}
+	}
+	var err error
+	if e.Log, err = createLog(e.dir, maxLog, log.With("run", e.ref.Run)); err != nil {
+		return err
+	}
+	claim.Payload = nil
+	if err := writeJSON(e.file(claimFile), claimed{instance, claim}); err != nil {
+		e.Log.Discard()
+		return err
+	}
+	return nil
+}
+
+// read reads what an earlier process left. Only a folder without a claim gives fs.ErrNotExist.
+func (e *Entry) read(instance string, log *slog.Logger) error {
+	log = log.With("run", e.ref.Run, "attempt", e.ref.Attempt)
+	var c claimed
+	switch err := readJSON(e.file(claimFile), &c); {
+	case errors.Is(err, fs.ErrNotExist):
+		return err
+	case err != nil:
+		// The folder's name says which attempt it is: enough to report that it was cut off.
+		log.Error("journal entry is torn; its run counts as cut off", "err", err)
+	default:
+		e.foreign = c.Instance != instance
+	}
+	if err := readJSON(e.file(processFile), &e.process); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Error("journal entry is torn; its process is found by its run id alone", "err", err)
+		e.process = Process{}
+	}
+	if e.foreign {
+		e.process = Process{} // the machine has been started anew since
+	}
+	var result api.Finish
+	switch err := readJSON(e.file(resultFile), &result); {
+	case err == nil:
+		e.result = &result
+	case !errors.Is(err, fs.ErrNotExist):
+		log.Error("journal entry is torn; its run counts as cut off", "err", err)
+	}
+	var err error
+	e.Log, err = openLog(e.dir, log)
+	return err
+}
+
+func (e *Entry) file(name string) string { return filepath.Join(e.dir, name) }
+
+// Ref names the attempt.
+func (e *Entry) Ref() run.Ref { return e.ref }
+
+// PayloadFile is where the delivery's body is.
+func (e *Entry) PayloadFile() string { return e.file(payloadFile) }
+
+// FilesFile is where the changed files are listed, when Begin was given them.
+func (e *Entry) FilesFile() string { return e.file(filesFile) }
+
+// Process returns what SetProcess wrote last; zero when nothing was started.
+func (e *Entry) Process() Process { return e.process }
+
+// SetProcess notes which process runs, so that it can be found and ended when the listener is killed.
+func (e *Entry) SetProcess(p Process) error {
+	e.process = p
+	return writeJSON(e.file(processFile), p)
+}
+
+// Result returns how the attempt ended; nil when it was cut off, or runs.
+func (e *Entry) Result() *api.Finish { return e.result }
+
+// SetResult notes how the attempt ended. It is remembered by this process also when it cannot be written.
+func (e *Entry) SetResult(f api.Finish) error {
+	e.result = &f
+	return writeJSON(e.file(resultFile), f)
+}

@@ -1,0 +1,324 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+// notes are the lines that a journal logged.
+type notes struct{ bytes.Buffer }
+
+func (n *notes) logger() *slog.Logger { return slog.New(slog.NewTextHandler(&n.Buffer, nil)) }
+
+func (n *notes) lines() []string {
+	text := strings.TrimSpace(n.String())
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+func open(t *testing.T, state string) (*Journal, *notes) {
+	t.Helper()
+	said := &notes{}
+	j, err := Open(state, said.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.Close() })
+	return j, said
+}
+
+func reopen(t *testing.T, j *Journal, state string) (*Journal, *notes) {
+	t.Helper()
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, state)
+}
+
+func claim(id string, attempt int) api.Claim {
+	return api.Claim{Run: run.Run{ID: id, Listener: "l"}, Attempt: attempt, Payload: []byte(`{"a":1}`),
+		Delivery: api.DeliveryHead{ID: "d", Event: "push", ContentType: "application/json"}}
+}
+
+func begin(t *testing.T, j *Journal, id string) *Entry {
+	t.Helper()
+	e, err := j.Begin(claim(id, 1), []byte("a.go\n"), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func text(t *testing.T, l *Log) string {
+	t.Helper()
+	size, _ := l.Size()
+	var all []byte
+	buf := make([]byte, 70_001) // odd, so that reads straddle the parts
+	for int64(len(all)) < size {
+		n, err := l.ReadAt(buf, int64(len(all)))
+		if err != nil {
+			t.Fatalf("at %d of %d: %v", len(all), size, err)
+		}
+		all = append(all, buf[:n]...)
+	}
+	if n, err := l.ReadAt(buf, size); n != 0 || err == nil {
+		t.Errorf("read %d bytes past the end", n)
+	}
+	return string(all)
+}
+
+func TestWhatIsHeldComesBack(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "deep", "state")
+	j, _ := open(t, state)
+	cut, done, removed := begin(t, j, "cut"), begin(t, j, "done"), begin(t, j, "removed")
+	if err := cut.SetProcess(Process{PID: 7, Start: 8}); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = cut.Log.Write([]byte("half a li"))
+	code := 3
+	want := api.Finish{Status: run.Failed, Reason: "r", ExitCode: &code, LogBytes: 5}
+	if err := done.SetResult(want); err != nil {
+		t.Fatal(err)
+	}
+	j.Remove(removed)
+	refs := []run.Ref{{Run: "cut", Attempt: 1}, {Run: "done", Attempt: 1}}
+	if diff := cmp.Diff(refs, j.Holds()); diff != "" {
+		t.Error(diff)
+	}
+	instance := j.Instance()
+
+	j, said := reopen(t, j, state)
+	if diff := cmp.Diff(refs, j.Holds()); diff != "" || j.Instance() != instance {
+		t.Error(diff, j.Instance(), instance)
+	}
+	held := j.Held()
+	if held[0].Result() != nil || held[0].Process() != (Process{7, 8}) {
+		t.Errorf("cut: %+v", held[0])
+	}
+	if got := text(t, held[0].Log); got != "half a li" {
+		t.Errorf("log: %q", got)
+	}
+	if diff := cmp.Diff(&want, held[1].Result()); diff != "" {
+		t.Error(diff)
+	}
+	payload, _ := os.ReadFile(held[0].PayloadFile())
+	files, _ := os.ReadFile(held[0].FilesFile())
+	if string(payload) != `{"a":1}` || string(files) != "a.go\n" {
+		t.Errorf("payload %q, files %q", payload, files)
+	}
+	if said.lines() != nil {
+		t.Error(said)
+	}
+}
+
+func TestNobodyElseReadsTheState(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "a")
+	_ = e.SetProcess(Process{})
+	_ = e.SetResult(api.Finish{})
+	err := filepath.WalkDir(filepath.Join(state, "attempts"), func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSecondProcessIsRefused(t *testing.T) {
+	state := t.TempDir()
+	open(t, state)
+	_, err := Open(state, slog.New(slog.DiscardHandler))
+	want := "state folder " + state + " is in use by another lightspeed (pid "
+	if err == nil || !strings.HasPrefix(err.Error(), want) || strings.HasSuffix(err.Error(), "(pid )") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestFolderThatCannotBeMade(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(filepath.Join(file, "state"), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "state folder") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnotherBootIsANewInstance(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	first := j.Instance()
+	e := begin(t, j, "a")
+	_ = e.SetProcess(Process{PID: os.Getpid(), Start: 1})
+	_ = j.Close()
+	if err := writeJSON(filepath.Join(state, "instance.json"), identity{first, "another boot"}); err != nil {
+		t.Fatal(err)
+	}
+	j, said := open(t, state)
+	if j.Instance() == first {
+		t.Error("instance was kept over a boot")
+	}
+	if len(j.Holds()) != 0 || len(j.Held()) != 1 {
+		t.Errorf("holds %v, has %d", j.Holds(), len(j.Held()))
+	}
+	if p := j.Held()[0].Process(); p != (Process{}) {
+		t.Errorf("a pid of an earlier boot: %+v", p)
+	}
+	if said.lines() != nil {
+		t.Error(said)
+	}
+}
+
+// TestTornEntries damages each file in turn: each time one line says so, nothing is lost that can be kept, and
+// what has started is held.
+func TestTornEntries(t *testing.T) {
+	for _, c := range []struct{ file, content, says string }{
+		{"claim.json", "", "its run counts as cut off"},
+		{"claim.json", `{"claim":`, "its run counts as cut off"},
+		{"claim.json", strings.Repeat("x", maxJSON+1), "is larger than"},
+		{"process.json", `{`, "found by its run id alone"},
+		{"result.json", `{"status":"pas`, "its run counts as cut off"},
+		{"tail", "short", "its first part is kept"},
+	} {
+		t.Run(c.file, func(t *testing.T) {
+			state := t.TempDir()
+			j, _ := open(t, state)
+			e := begin(t, j, "a")
+			_, _ = e.Log.Write([]byte("output"))
+			if err := os.WriteFile(e.file(c.file), []byte(c.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			j, said := reopen(t, j, state)
+			if len(said.lines()) != 1 || !strings.Contains(said.String(), c.says) {
+				t.Errorf("said %q", said.lines())
+			}
+			if len(j.Holds()) != 1 || j.Held()[0].Result() != nil {
+				t.Fatalf("holds %v", j.Holds())
+			}
+			if got := text(t, j.Held()[0].Log); got != "output" {
+				t.Errorf("log: %q", got)
+			}
+		})
+	}
+}
+
+func TestUnreadableEntryIsHeldAndStays(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "a")
+	if err := os.Remove(e.file(logFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(e.file(logFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, said := reopen(t, j, state)
+	if len(said.lines()) != 1 || len(j.Holds()) != 1 || len(j.Held()) != 0 {
+		t.Errorf("said %q, holds %v, has %d", said.lines(), j.Holds(), len(j.Held()))
+	}
+	if _, err := os.Stat(e.file(claimFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatNeverStartedIsCleared(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "a")
+	if err := os.Rename(e.file(claimFile), e.file(claimFile+".tmp")); err != nil {
+		t.Fatal(err)
+	}
+	j, said := reopen(t, j, state)
+	if len(j.Holds()) != 0 || said.lines() != nil {
+		t.Errorf("holds %v, said %q", j.Holds(), said.lines())
+	}
+	if _, err := os.Stat(e.dir); !os.IsNotExist(err) {
+		t.Error("folder is still there")
+	}
+}
+
+func TestForeignFoldersAreLeftAlone(t *testing.T) {
+	state := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(state, "attempts", "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	j, said := open(t, state)
+	if len(j.Holds()) != 0 || len(said.lines()) != 1 {
+		t.Errorf("holds %v, said %q", j.Holds(), said.lines())
+	}
+	if _, err := os.Stat(filepath.Join(state, "attempts", "lost+found")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunIDsNameFoldersHere holds promise 5: an id is data, whatever it holds.
+func TestRunIDsNameFoldersHere(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	ids := []string{"../../evil", "a/b", ".", "..", "a.2", "%2e", "ü\n"}
+	for _, id := range ids {
+		begin(t, j, id)
+	}
+	found, err := os.ReadDir(filepath.Join(state, "attempts"))
+	if err != nil || len(found) != len(ids) {
+		t.Fatalf("%d folders, %v", len(found), err)
+	}
+	j, said := reopen(t, j, state)
+	if len(j.Holds()) != len(ids) || said.lines() != nil {
+		t.Errorf("holds %v, said %q", j.Holds(), said.lines())
+	}
+}
+
+func TestSameAttemptIsNotBegunTwice(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	begin(t, j, "a")
+	if _, err := j.Begin(claim("a", 1), nil, 10); err == nil {
+		t.Error("begun twice")
+	}
+	if len(j.Holds()) != 1 {
+		t.Error("not held any more")
+	}
+}
+
+func TestTornIdentityIsANewInstance(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	first := j.Instance()
+	if err := os.WriteFile(filepath.Join(state, "instance.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, said := reopen(t, j, state)
+	if j.Instance() == first || len(said.lines()) != 1 {
+		t.Errorf("instance %q, said %q", j.Instance(), said.lines())
+	}
+}
+
+func TestClaimKeepsNoPayload(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	e := begin(t, j, "a")
+	var c claimed
+	data, _ := os.ReadFile(e.file(claimFile))
+	if err := json.Unmarshal(data, &c); err != nil || c.Claim.Payload != nil || c.Instance != j.Instance() {
+		t.Errorf("%v %s", err, data)
+	}
+}

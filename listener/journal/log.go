@@ -1,0 +1,199 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// logFile holds the first part of the output, at most half of what is kept.
+const logFile = "log"
+
+// Log is what one attempt prints, on this machine. The first half of what is kept stands in one file and can be
+// read while it grows; of what comes after, the end is kept in a ring (see tail). Memory and disk are bounded,
+// however much is printed. Once it is closed, reading shows all that was kept, with a line that announces the
+// cut in between.
+//
+// One goroutine writes; any may read.
+type Log struct {
+	dir     string
+	log     *slog.Logger
+	changed chan struct{}
+
+	mu      sync.Mutex
+	head    *os.File
+	headMax int64
+	headLen int64
+	tailMax int64
+	tail    *tail // nil until the head is full
+	closed  bool
+
+	missing int64 // bytes that could not be written since it last went well
+	why     error // what was wrong then
+}
+
+func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
+	head, err := os.OpenFile(filepath.Join(dir, logFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	half := maxLog / 2
+	return &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headMax: half, tailMax: maxLog - half}, nil
+}
+
+// openLog opens the log of an earlier process, to be read and to get a last line.
+func openLog(dir string, log *slog.Logger) (*Log, error) {
+	head, err := os.OpenFile(filepath.Join(dir, logFile), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := head.Stat()
+	if err != nil {
+		_ = head.Close()
+		return nil, err
+	}
+	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headLen: info.Size()}
+	if l.tail, err = openTail(dir); err != nil {
+		log.Error("end of the output cannot be read; its first part is kept", "err", err)
+	}
+	l.headMax = l.headLen
+	if l.tail == nil {
+		l.headMax += 1 << 20 // room for the lines that say how it ended
+	}
+	return l, nil
+}
+
+// Write never fails, and never holds up who prints: what cannot be written is counted, said once, and
+// announced in the output when writing goes well again.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return len(p), nil
+	}
+	if l.missing > 0 {
+		notice := fmt.Sprintf("\nlightspeed: %d bytes of output are missing here: %v\n", l.missing, l.why)
+		if n, err := l.put([]byte(notice)); err != nil {
+			l.unput(n)
+			l.missing += int64(len(p))
+			return len(p), nil
+		}
+		l.log.Info("output is written to disk again", "missing_bytes", l.missing)
+		l.missing = 0
+	}
+	if n, err := l.put(p); err != nil {
+		l.log.Error("output cannot be written to disk; the run goes on without it", "err", err)
+		l.missing, l.why = int64(len(p)-n), err
+	}
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
+
+// put writes p where it belongs, and returns how much of it was written.
+func (l *Log) put(p []byte) (int, error) {
+	first := p[:min(int64(len(p)), max(l.headMax-l.headLen, 0))]
+	n, err := l.head.WriteAt(first, l.headLen)
+	l.headLen += int64(n)
+	if err != nil || n == len(p) {
+		return n, err
+	}
+	if l.tail == nil {
+		if l.tail, err = createTail(l.dir, l.tailMax); err != nil {
+			return n, err
+		}
+	}
+	more, err := l.tail.write(p[n:])
+	return n + more, err
+}
+
+// unput takes back a notice that was written in part.
+func (l *Log) unput(n int) {
+	if l.tail == nil {
+		l.headLen -= int64(n)
+	}
+}
+
+// Changed gets a value when there may be more to read.
+func (l *Log) Changed() <-chan struct{} { return l.changed }
+
+// Close ends the writing: from now on everything can be read.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if l.missing > 0 {
+		_, _ = l.put(fmt.Appendf(nil, "\nlightspeed: %d bytes of output are missing here: %v\n", l.missing, l.why))
+	}
+	l.closed = true
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+// Discard closes the files. Reading fails from then on.
+func (l *Log) Discard() {
+	l.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.head.Close()
+	if l.tail != nil {
+		_ = l.tail.file.Close()
+	}
+}
+
+// Size returns how many bytes can be read, and whether these are all there will ever be.
+func (l *Log) Size() (bytes int64, whole bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size(), l.closed
+}
+
+func (l *Log) size() int64 {
+	if !l.closed || l.tail == nil {
+		return l.headLen
+	}
+	return l.headLen + int64(len(l.notice())) + l.tail.kept()
+}
+
+// Cut reports whether output was left out, because there was more than is kept.
+func (l *Log) Cut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tail != nil && l.tail.dropped() > 0
+}
+
+// notice announces the cut; it is empty when there is none.
+func (l *Log) notice() string {
+	if l.tail == nil || l.tail.dropped() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\nlightspeed: %d bytes of output are left out here: there was more than max_log\n", l.tail.dropped())
+}
+
+// ReadAt reads what Size counts. It reads less than asked for where two parts of the log meet.
+func (l *Log) ReadAt(p []byte, off int64) (int, error) {
+	l.mu.Lock()
+	headLen, notice, ended := l.headLen, l.notice(), l.closed
+	l.mu.Unlock()
+	// Nothing below changes any more, so that a slow disk here never holds up who prints.
+	if off < headLen {
+		return l.head.ReadAt(p[:min(int64(len(p)), headLen-off)], off)
+	}
+	off -= headLen
+	switch {
+	case !ended || l.tail == nil:
+		return 0, io.EOF
+	case off < int64(len(notice)):
+		return copy(p, notice[off:]), nil
+	}
+	return l.tail.readAt(p, off-int64(len(notice)))
+}

@@ -1,0 +1,172 @@
+package journal
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+func newLog(t *testing.T, max int64) (*Log, string) {
+	t.Helper()
+	dir := t.TempDir()
+	l, err := createLog(dir, max, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Discard)
+	return l, dir
+}
+
+// numbers is n bytes that differ everywhere, so that a wrong offset shows.
+func numbers(n int) []byte {
+	var b bytes.Buffer
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d\n", i)
+	}
+	return b.Bytes()[:n]
+}
+
+// kept is what a log of max bytes holds in the end of what was printed.
+func kept(printed []byte, max int) string {
+	if len(printed) <= max {
+		return string(printed)
+	}
+	head, tail := max/2, max-max/2
+	return fmt.Sprintf("%s\nlightspeed: %d bytes of output are left out here: there was more than max_log\n%s",
+		printed[:head], len(printed)-max, printed[len(printed)-tail:])
+}
+
+func TestLogKeepsHeadAndTail(t *testing.T) {
+	for _, c := range []struct{ printed, max int }{
+		{0, 100}, {1, 100}, {50, 100}, {51, 100}, {100, 100}, {101, 100}, {10_000, 101}, {7, 1}, {1, 1},
+		{5 << 20, 100}, {5 << 20, 3 << 20}, {9 << 20, 3 << 20},
+	} {
+		printed := numbers(c.printed)
+		l, dir := newLog(t, int64(c.max))
+		for rest := printed; len(rest) > 0; {
+			n := min(1+rand.IntN(300_000), len(rest))
+			_, _ = l.Write(rest[:n])
+			rest = rest[n:]
+		}
+		if size, whole := l.Size(); whole || size != int64(min(c.printed, c.max/2)) {
+			t.Errorf("%+v: size %d, whole %v while it grows", c, size, whole)
+		}
+		want := kept(printed, c.max)
+
+		crashed, err := openLog(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		crashed.Close()
+		if got := text(t, crashed); got != want {
+			t.Errorf("%+v: after a crash it holds %d bytes, want %d", c, len(got), len(want))
+		}
+		crashed.Discard()
+
+		l.Close()
+		if got := text(t, l); got != want {
+			t.Errorf("%+v: it holds %d bytes, want %d", c, len(got), len(want))
+		}
+		if l.Cut() != (c.printed > c.max) {
+			t.Errorf("%+v: cut is %v", c, l.Cut())
+		}
+	}
+}
+
+// TestKillBetweenDataAndHeader leaves the ring's header one write behind, as a kill -9 may.
+func TestKillBetweenDataAndHeader(t *testing.T) {
+	const max = 2 << 20
+	printed := numbers(20 << 20)
+	l, dir := newLog(t, max)
+	_, _ = l.Write(printed)
+	lost := bytes.Repeat([]byte("x"), tailSpare)
+	at := l.tail.total % l.tail.ring()
+	n := min(l.tail.ring()-at, int64(len(lost)))
+	_ = writeAt(l.tail.file, lost[:n], tailStart+at)
+	_ = writeAt(l.tail.file, lost[n:], tailStart)
+
+	l, err := openLog(dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Discard()
+	l.Close()
+	if text(t, l) != kept(printed, max) {
+		t.Error("the unfinished write harmed what was kept")
+	}
+}
+
+func TestRecoveredLogGetsALastLine(t *testing.T) {
+	for _, printed := range []int{10, 5000} {
+		l, dir := newLog(t, 100)
+		_, _ = l.Write(numbers(printed))
+		l.Close()
+		l, err := openLog(dir, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = l.Write([]byte("\nlast\n"))
+		l.Close()
+		if got := text(t, l); !strings.HasSuffix(got, "\nlast\n") || !strings.HasPrefix(got, "0\n1\n2\n") {
+			t.Errorf("got %q", got)
+		}
+		l.Discard()
+	}
+}
+
+func TestReadersSeeTheHeadWhileItGrows(t *testing.T) {
+	l, _ := newLog(t, 1<<20)
+	_, _ = l.Write([]byte("one"))
+	<-l.Changed()
+	buf := make([]byte, 10)
+	if n, err := l.ReadAt(buf, 1); err != nil || string(buf[:n]) != "ne" {
+		t.Errorf("got %q %v", buf[:n], err)
+	}
+	if n, err := l.ReadAt(buf, 3); n != 0 || err != io.EOF {
+		t.Errorf("got %d %v at the end", n, err)
+	}
+	l.Close()
+	<-l.Changed()
+	_, _ = l.Write([]byte("late"))
+	if size, whole := l.Size(); size != 3 || !whole {
+		t.Errorf("got %d %v", size, whole)
+	}
+}
+
+// TestDiskThatFails takes the file away from under the log, and gives it back.
+func TestDiskThatFails(t *testing.T) {
+	said := &notes{}
+	l, err := createLog(t.TempDir(), 1000, said.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Discard()
+	_, _ = l.Write([]byte("before\n"))
+	good := l.head
+	bad, err := os.Open(os.DevNull) // not open for writing
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.head = bad
+	for range 3 {
+		if n, err := l.Write([]byte("missing\n")); n != 8 || err != nil {
+			t.Errorf("got %d %v", n, err)
+		}
+	}
+	l.head = good
+	_ = bad.Close()
+	_, _ = l.Write([]byte("after\n"))
+	l.Close()
+	got := text(t, l)
+	if !strings.HasPrefix(got, "before\n\nlightspeed: 24 bytes of output are missing here: ") || !strings.HasSuffix(got, "\nafter\n") {
+		t.Errorf("got %q", got)
+	}
+	if len(said.lines()) != 2 {
+		t.Errorf("said %q", said.lines())
+	}
+}
