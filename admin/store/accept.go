@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -93,7 +94,7 @@ func (tx *Tx) known(a Acceptance) (id string, seq int64, err error) {
 	if ok || err != nil || a.Identical {
 		return id, seq, err
 	}
-	_, err = tx.row([]any{&id, &seq}, `SELECT id, seq FROM deliveries WHERE sha256 = ? ORDER BY seq LIMIT 1`, a.sum)
+	_, err = tx.row([]any{&id, &seq}, `SELECT id, seq FROM deliveries WHERE body_key = ? AND sha256 = ? ORDER BY seq LIMIT 1`, a.bodyKey(), a.sum)
 	return id, seq, err
 }
 
@@ -112,21 +113,26 @@ func (tx *Tx) duplicate(receipt api.Receipt, known string, seq int64) (api.Recei
 	return receipt, err
 }
 
+// bodyKey is the index key of the body, nil for a trigger's.
+func (a Acceptance) bodyKey() any {
+	if a.sum == nil {
+		return nil
+	}
+	return int64(binary.BigEndian.Uint64(a.sum[:8]))
+}
+
 func (tx *Tx) insertDelivery(a Acceptance) (int64, error) {
 	d, e := a.Delivery, a.Event
-	var sum, before, after any
-	if a.sum != nil {
-		sum = a.sum
-	}
-	if e.Name == "push" && !a.Trigger {
-		before, after = link(e.Before), link(e.After)
+	var sum, link any
+	if !a.Trigger {
+		sum, link = a.sum, linkKey(e, e.Before)
 	}
 	var seq int64
-	err := tx.insert(&seq, `INSERT INTO deliveries (id, event, content_type, sha256, bytes, received_at, status, why, generation,
+	err := tx.insert(&seq, `INSERT INTO deliveries (id, event, content_type, sha256, body_key, before_key, bytes, received_at, status, why, generation,
 		action, repo, ref, branch, tag, sha, before, after, pr, pusher, message, url)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		d.ID, d.Event, d.ContentType, sum, len(d.Body), micros(d.ReceivedAt), a.Status, null(a.Why), tx.generation,
-		null(e.Action), null(e.Repo), null(e.Ref), null(e.Branch), null(e.Tag), null(e.SHA), before, after,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		d.ID, d.Event, d.ContentType, sum, a.bodyKey(), link, len(d.Body), micros(d.ReceivedAt), a.Status, null(a.Why), tx.generation,
+		null(e.Action), null(e.Repo), null(e.Ref), null(e.Branch), null(e.Tag), null(e.SHA), null(e.Before), null(e.After),
 		nullInt(e.PR), null(e.Pusher), null(firstLine(e.Message)), null(e.URL))
 	if err != nil {
 		return 0, err
@@ -149,14 +155,6 @@ func firstLine(message string) string {
 		cut--
 	}
 	return line[:cut] + "…"
-}
-
-// link returns a commit that may join two pushes: zeros, for a ref that is new or gone, join nothing.
-func link(sha string) any {
-	if strings.Trim(sha, "0") == "" {
-		return nil
-	}
-	return sha
 }
 
 func null(text string) any {

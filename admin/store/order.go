@@ -1,7 +1,10 @@
 package store
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
+	"strings"
 
 	"lightspeed/event"
 	"lightspeed/run"
@@ -9,95 +12,61 @@ import (
 
 // GitHub does not promise that deliveries come in order. A push whose `after` is the `before` of a stored
 // push of that ref is the older of the two, and its run goes before. Pushes that merely return to an old
-// commit (forced pushes, reverts, a branch made anew) look alike at first and are told apart in later.
+// commit (forced pushes, reverts, a branch made anew) look alike at first; they descend from the push that
+// started there, and are told apart by that.
 
 // maxLinks bounds how far a chain of pushes is followed; past it, order is arrival.
 const maxLinks = 100
 
-// lateness says that a push is older than one that is stored.
-type lateness struct {
-	of    int64 // seq of the stored delivery that came of it, 0: the push is not late
-	after []int64
+// noCommit reports whether a commit's id stands for none: zeros, for a ref that is new or gone.
+func noCommit(sha string) bool { return strings.Trim(sha, "0") == "" }
+
+// linkKey is the index key of the pushes of a ref that start at a commit, nil when they join nothing.
+func linkKey(e event.Event, sha string) any {
+	if e.Name != event.Push || noCommit(sha) {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(strings.ToLower(e.Repo) + "\x00" + e.Ref + "\x00" + sha))
+	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
-// later finds the stored push that the new one (seq) came before, and those that followed that one.
+// lateness is what came of a push before it was stored: the push that started where it led, and those that
+// followed that one. It is empty for a push that is not late.
+type lateness []int64
+
+// later finds the stored pushes that a new one (seq) came before.
 func (tx *Tx) later(e event.Event, seq int64) (lateness, error) {
-	if e.Name != "push" || link(e.After) == nil {
-		return lateness{}, nil
-	}
-	of, _, err := tx.pushFrom(e, e.After, seq)
-	if of == 0 || err != nil {
-		return lateness{}, err
-	}
-	back, err := tx.returns(e, seq, of)
-	if back || err != nil {
-		return lateness{}, err
-	}
-	after, err := tx.followers(e, seq, of)
-	return lateness{of: of, after: after}, err
-}
-
-// returns reports whether a push leads back to a commit where the ref was before: some other push has led
-// there, or the new one itself descends from the one that started there.
-func (tx *Tx) returns(e event.Event, seq, of int64) (bool, error) {
-	if other, _, err := tx.pushTo(e, e.After, seq); other != 0 || err != nil {
-		return true, err
-	}
-	at := e.Before
-	for range maxLinks {
-		if link(at) == nil {
-			return false, nil
-		}
-		found, before, err := tx.pushTo(e, at, seq)
-		if found == 0 || err != nil {
-			return false, err
-		}
-		if found == of {
-			return true, nil
-		}
-		at = before
-	}
-	return true, nil
-}
-
-// followers lists the stored push that came of a late one, and the pushes that followed it, as far as the
-// chain is known.
-func (tx *Tx) followers(e event.Event, seq, of int64) ([]int64, error) {
-	list := []int64{of}
-	var at string
-	if _, err := tx.row([]any{&at}, `SELECT coalesce(after, '') FROM deliveries WHERE seq = ?`, of); err != nil {
-		return nil, err
-	}
-	for len(list) < maxLinks && at != "" {
+	var chain lateness
+	for at := e.After; len(chain) < maxLinks; {
 		next, after, err := tx.pushFrom(e, at, seq)
 		if err != nil {
 			return nil, err
 		}
-		if next == 0 || slices.Contains(list, next) {
-			break
+		if next == 0 || slices.Contains(chain, next) {
+			return chain, nil
 		}
-		list, at = append(list, next), after
+		if after == e.Before {
+			return nil, nil // the new push goes on from there: it returns to an old commit
+		}
+		chain, at = append(chain, next), after
 	}
-	return list, nil
+	return nil, nil
 }
 
 // pushFrom returns the newest stored push of a ref that started at a commit, but for seq, and where it led.
 func (tx *Tx) pushFrom(e event.Event, sha string, seq int64) (found int64, after string, err error) {
+	key := linkKey(e, sha)
+	if key == nil {
+		return 0, "", nil
+	}
 	_, err = tx.row([]any{&found, &after}, `SELECT seq, coalesce(after, '') FROM deliveries
-		WHERE before = ? AND repo = ? AND ref = ? AND seq <> ? ORDER BY seq DESC LIMIT 1`, sha, e.Repo, e.Ref, seq)
+		WHERE before_key = ? AND before = ? AND repo = ? AND ref = ? AND seq <> ? ORDER BY seq DESC LIMIT 1`, key, sha, e.Repo, e.Ref, seq)
 	return found, after, err
-}
-
-// pushTo returns the newest stored push of a ref that led to a commit, but for seq, and where it started.
-func (tx *Tx) pushTo(e event.Event, sha string, seq int64) (found int64, before string, err error) {
-	_, err = tx.row([]any{&found, &before}, `SELECT seq, coalesce(before, '') FROM deliveries
-		WHERE after = ? AND repo = ? AND ref = ? AND seq <> ? ORDER BY seq DESC LIMIT 1`, sha, e.Repo, e.Ref, seq)
-	return found, before, err
 }
 
 // newerInLane returns the first run that the pushes after a late one led to for the same listener, or none.
 func (tx *Tx) newerInLane(r *freshRun, late lateness, onlyQueued bool) (laneRun, error) {
-	for _, delivery := range late.after {
+	for _, delivery := range late {
 		var l laneRun
 		ok, err := tx.row([]any{&l.seq, &l.id, &l.status, &l.ord, &l.rank}, `SELECT seq, id, status, ord, rank FROM runs
 			WHERE delivery = ? AND listener = ? AND cause = 'delivery'`, delivery, r.matched.Listener)
@@ -111,49 +80,33 @@ func (tx *Tx) newerInLane(r *freshRun, late lateness, onlyQueued bool) (laneRun,
 	return laneRun{}, nil
 }
 
-// placeBefore puts a late push's run before the queued run that came of it, and with it the queued runs of
-// the pushes that the late one itself came of.
-func (tx *Tx) placeBefore(r *freshRun, newer laneRun, late lateness) error {
+// placeBefore puts a late push's run before the queued run that came of it, and with it the queued runs that
+// the late one itself came of.
+func (tx *Tx) placeBefore(r *freshRun, newer laneRun) error {
 	if newer.seq == 0 {
 		return nil
 	}
-	rank := newer.rank - 1
-	if err := tx.putAt(r.seq, newer.ord, rank); err != nil {
-		return err
-	}
-	than, at := r.delivery, r.event.Before
-	for range maxLinks {
-		if link(at) == nil {
-			return nil
-		}
-		from, before, err := tx.pushTo(r.event, at, than)
-		if from == 0 || err != nil || slices.Contains(late.after, from) {
+	seq, before := r.seq, r.event.Before
+	for rank := newer.rank - 1; seq != 0 && rank >= newer.rank-maxLinks; rank-- {
+		if _, err := tx.exec(`UPDATE runs SET ord = ?, rank = ? WHERE seq = ?`, newer.ord, rank, seq); err != nil {
 			return err
 		}
-		behind, err := tx.queuedBehind(r, from)
-		if err != nil {
+		var err error
+		if seq, before, err = tx.behind(r, seq, before); err != nil {
 			return err
 		}
-		if behind != 0 {
-			rank--
-			if err := tx.putAt(behind, newer.ord, rank); err != nil {
-				return err
-			}
-		}
-		than, at = from, before
 	}
 	return nil
 }
 
-func (tx *Tx) putAt(seq, ord, rank int64) error {
-	_, err := tx.exec(`UPDATE runs SET ord = ?, rank = ? WHERE seq = ?`, ord, rank, seq)
-	return err
-}
-
-// queuedBehind returns the run that a delivery led to for the same listener, when it waits behind r.
-func (tx *Tx) queuedBehind(r *freshRun, delivery int64) (seq int64, err error) {
-	_, err = tx.row([]any{&seq}, `SELECT p.seq FROM runs p JOIN runs late ON late.seq = ?
-		WHERE p.delivery = ? AND p.listener = ? AND p.cause = 'delivery' AND p.slot = 0 AND (p.ord, p.rank) > (late.ord, late.rank)`,
-		r.seq, delivery, r.matched.Listener)
-	return seq, err
+// behind returns the queued run of the lane whose push led to a commit and that stands behind another run, with
+// where that push started.
+func (tx *Tx) behind(r *freshRun, than int64, sha string) (seq int64, before string, err error) {
+	if noCommit(sha) {
+		return 0, "", nil
+	}
+	_, err = tx.row([]any{&seq, &before}, `SELECT p.seq, coalesce(d.before, '') FROM runs o JOIN runs p ON p.listener = o.listener AND p.repo = o.repo AND p.ref IS o.ref
+		AND p.slot = 0 AND p.cause = 'delivery' AND (p.ord, p.rank) > (o.ord, o.rank)
+		JOIN deliveries d ON d.seq = p.delivery WHERE o.seq = ? AND d.after = ? ORDER BY p.ord, p.rank LIMIT 1`, than, sha)
+	return seq, before, err
 }

@@ -44,7 +44,7 @@ func NewID() string {
 // newest counts, it is itself the older one.
 func (tx *Tx) enqueueDelivered(r *freshRun, whenBusy string, late lateness) error {
 	var newer laneRun
-	if late.of != 0 {
+	if len(late) > 0 {
 		var err error
 		if newer, err = tx.newerInLane(r, late, whenBusy == api.Queue); err != nil {
 			return err
@@ -54,7 +54,7 @@ func (tx *Tx) enqueueDelivered(r *freshRun, whenBusy string, late lateness) erro
 		return err
 	}
 	if whenBusy == api.Queue {
-		return tx.placeBefore(r, newer, late)
+		return tx.placeBefore(r, newer)
 	}
 	if newer.seq != 0 {
 		return tx.supersedeQueued(r.seq, r.id, newer.id)

@@ -16,6 +16,9 @@ var migrations = []string{schema1}
 //
 // runs.slot: null when the run has ended, 0 while it is queued, 1 while it counts against its listener's
 // concurrency: it is running, or lost and may still run. Runs of a queue start in the order of (ord, rank).
+// deliveries.body_key and before_key are 64 bits of a hash of the body and of a push's ref and `before`: short
+// keys keep the two indices that grow at random places small.
+//
 // The indices runs_* over status serve GET runs: one for each subset of listener, repo, branch, so that every
 // filter's first page is read in the order of the index.
 const schema1 = `
@@ -28,6 +31,8 @@ CREATE TABLE deliveries (
 	event TEXT NOT NULL,
 	content_type TEXT NOT NULL,
 	sha256 BLOB,
+	body_key INTEGER,
+	before_key INTEGER,
 	bytes INTEGER NOT NULL,
 	received_at INTEGER NOT NULL,
 	status TEXT NOT NULL,
@@ -36,9 +41,8 @@ CREATE TABLE deliveries (
 	action TEXT, repo TEXT COLLATE NOCASE, ref TEXT, branch TEXT, tag TEXT, sha TEXT, before TEXT, after TEXT,
 	pr INTEGER, pusher TEXT, message TEXT, url TEXT
 );
-CREATE INDEX deliveries_sha256 ON deliveries (sha256);
-CREATE INDEX deliveries_before ON deliveries (before) WHERE before IS NOT NULL;
-CREATE INDEX deliveries_after ON deliveries (after) WHERE after IS NOT NULL;
+CREATE INDEX deliveries_body ON deliveries (body_key) WHERE body_key IS NOT NULL;
+CREATE INDEX deliveries_before ON deliveries (before_key) WHERE before_key IS NOT NULL;
 
 CREATE TABLE payloads (delivery INTEGER PRIMARY KEY REFERENCES deliveries (seq), body BLOB NOT NULL);
 
