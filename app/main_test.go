@@ -1,0 +1,83 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// quiet is an Output whose ready lines can be waited for.
+func quiet() (Output, *lines) {
+	ready := &lines{more: make(chan struct{})}
+	return Output{Ready: ready, Notes: io.Discard, Log: slog.New(slog.DiscardHandler)}, ready
+}
+
+// lines keeps what is written to it.
+type lines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{} // closed at the next write
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.more)
+	l.more = make(chan struct{})
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// wait returns what follows prefix on its line, once there is such a line.
+func (l *lines) wait(t *testing.T, prefix string) string {
+	t.Helper()
+	for {
+		l.mu.Lock()
+		text, more := l.text.String(), l.more
+		l.mu.Unlock()
+		for line := range strings.Lines(text) {
+			if rest, ok := strings.CutPrefix(line, prefix); ok {
+				return strings.TrimSpace(rest)
+			}
+		}
+		select {
+		case <-more:
+		case <-t.Context().Done():
+			t.Fatalf("no line %q came", prefix)
+		}
+	}
+}
+
+// process is a server that a test started.
+type process struct {
+	soon, now context.CancelFunc
+	done      chan error
+}
+
+func start(work func(Stop) error) *process {
+	soon, finish := context.WithCancel(context.Background())
+	now, cut := context.WithCancel(context.Background())
+	p := &process{finish, cut, make(chan error, 1)}
+	go func() { p.done <- work(Stop{soon, now}) }()
+	return p
+}
+
+// stop asks the process to end, and returns how it did.
+func (p *process) stop() error {
+	p.soon()
+	defer p.now()
+	return <-p.done
+}

@@ -1,0 +1,160 @@
+package app
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A handler may take longer than the server's ReadTimeout, before and after it reads the request's body: a
+// long poll is not cut short.
+func TestPatient(t *testing.T) {
+	const readTimeout = 50 * time.Millisecond
+	server := httptest.NewUnstartedServer(patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		select {
+		case <-time.After(4 * readTimeout): // the thing under test is time itself
+		case <-r.Context().Done():
+			t.Error("the context ended while the handler waited")
+		}
+		fmt.Fprintf(w, "got %d bytes", len(body))
+	})))
+	server.Config.ReadTimeout = readTimeout
+	server.Start()
+	defer server.Close()
+	for range 2 { // the second request on the connection has a deadline of its own
+		for _, body := range []string{"", "hello"} {
+			resp, err := server.Client().Post(server.URL, "text/plain", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := fmt.Sprintf("got %d bytes", len(body)); err != nil || string(got) != want {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		}
+	}
+}
+
+// A body that does not come is still cut off.
+func TestPatientHasLimits(t *testing.T) {
+	failed := make(chan error, 1)
+	server := httptest.NewUnstartedServer(patient(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(r.Body)
+		failed <- err
+	})))
+	server.Config.ReadTimeout = 50 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhal")
+	var timeout net.Error
+	if err := <-failed; !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Errorf("reading ended with %v", err)
+	}
+}
+
+func TestLimitConnections(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := limitConnections(inner, 1)
+	accepted := make(chan net.Conn, 2)
+	ended := make(chan error, 1)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				ended <- err
+				return
+			}
+			accepted <- conn
+		}
+	}()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", inner.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	one, two := dial(), dial()
+	defer one.Close()
+	defer two.Close()
+	first := <-accepted
+	select {
+	case <-accepted:
+		t.Error("a second connection was accepted while the first was open")
+	case <-time.After(20 * time.Millisecond): // that nothing happens has no signal
+	}
+	first.Close()
+	first.Close() // gives its place back once
+	second := <-accepted
+	l.Close()
+	l.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept ended with %v", err)
+	}
+	second.Close()
+}
+
+// A server that stops lets a request finish, and cuts one short that only waits.
+func TestServeStops(t *testing.T) {
+	life := newTestLifecycle()
+	s, err := life.openSocket("test", "addr", "127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := make(chan struct{})
+	life.serve(s, &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		close(inside)
+		<-r.Context().Done()
+		fmt.Fprintln(w, "done")
+	})})
+	resp, err := http.Get(s.url())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	<-inside
+	for range 2 {
+		if err := life.stop(); err != nil {
+			t.Error(err)
+		}
+	}
+	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); line != "done\n" {
+		t.Errorf("the waiting request got %q, %v", line, err)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	life := newTestLifecycle()
+	defer life.stop()
+	s, err := life.openSocket("admin", "addr", "127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := s.listener.Addr().String()
+	_, err = life.openSocket("admin", "addr", addr, nil)
+	var told *Error
+	if !errors.As(err, &told) || told.Usage || told.Error() != "admin cannot listen on "+addr+": the port is taken" || told.Hint == "" {
+		t.Errorf("got %v", err)
+	}
+}
