@@ -51,14 +51,16 @@ func unusedMark(text []byte) (rune, error) {
 
 // unmarkBytes puts the bytes back that markBytes has marked.
 func unmarkBytes(text string, mark rune) string {
-	sign := string(mark)
-	parts := strings.Split(text, sign)
-	for i, part := range parts[1:] {
-		raw, err := hex.DecodeString(part[:min(2, len(part))])
+	before, rest, found := strings.Cut(text, string(mark))
+	out := []byte(before)
+	for found {
+		raw, err := hex.DecodeString(rest[:min(2, len(rest))])
 		if err != nil || len(raw) != 1 {
-			raw, part = []byte(sign), "  "+part // cannot be: the mark stands nowhere else
+			break // cannot be: the mark stands nowhere else
 		}
-		parts[i+1] = string(raw) + part[2:]
+		out = append(out, raw...)
+		before, rest, found = strings.Cut(rest[2:], string(mark))
+		out = append(out, before...)
 	}
-	return strings.Join(parts, "")
+	return string(out)
 }

@@ -86,14 +86,13 @@ func parsePush(text []byte) (Event, error) {
 	return e, nil
 }
 
-// nameRef cuts the prefix off the ref, once: refs/heads/refs/heads/main is a branch.
+// nameRef cuts the prefix off the ref, once: refs/heads/refs/heads/main is a branch. Of another ref neither
+// name is set.
 func (e *Event) nameRef() {
 	if branch, ok := strings.CutPrefix(e.Ref, headsPrefix); ok {
 		e.Branch = branch
 	} else if tag, ok := strings.CutPrefix(e.Ref, tagsPrefix); ok {
 		e.Tag = tag
-	} else {
-		e.Ignored = fmt.Sprintf("ref %s is neither a branch nor a tag", Shown(e.Ref, 100))
 	}
 }
 

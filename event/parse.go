@@ -120,6 +120,9 @@ func finish(e Event, mark rune) (Event, error) {
 	if mark != 0 {
 		e.eachText(func(text *string) { *text = unmarkBytes(*text, mark) })
 	}
+	if e.Ignored == "" && e.Branch == "" && e.Tag == "" && e.Ref != headsPrefix && e.Ref != tagsPrefix {
+		e.Ignored = fmt.Sprintf("ref %s is neither a branch nor a tag", Shown(e.Ref, 100))
+	}
 	slices.Sort(e.Files)
 	e.Files = slices.Compact(e.Files)
 	err := e.check()
@@ -135,7 +138,7 @@ func finish(e Event, mark rune) (Event, error) {
 // eachText calls f with every text that came from the body.
 func (e *Event) eachText(f func(*string)) {
 	for _, text := range []*string{
-		&e.Action, &e.Ignored, &e.Repo, &e.Ref, &e.Branch, &e.Base, &e.Tag, &e.SHA, &e.Before, &e.After,
+		&e.Action, &e.Repo, &e.Ref, &e.Branch, &e.Base, &e.Tag, &e.SHA, &e.Before, &e.After,
 		&e.Message, &e.Author, &e.Pusher, &e.URL,
 	} {
 		f(text)

@@ -171,6 +171,8 @@ func TestUnknownEventsAreNoErrors(t *testing.T) {
 		{"workflow_run", `{}`, Event{Name: "workflow_run", Ignored: "nothing runs on workflow_run" + list}},
 		{"x\x1b", `{"action":1,"repository":"x","sender":[]}`, Event{Name: "x\x1b", Ignored: `nothing runs on x\x1b` + list}},
 		{"star", `{"action":"a","action":"b","repository":{"full_name":"not one"}}`, Event{Name: "star", Action: "a", Ignored: "nothing runs on star" + list}},
+		{Push, `{"ref":"refs/` + "\xff" + `","repository":{"full_name":"me/r"}}`,
+			Event{Name: Push, Repo: "me/r", Ref: "refs/\xff", Ignored: `ref refs/\xff is neither a branch nor a tag`}},
 		{"star", `{"action":"a\u0000"}`, Event{Name: "star", Ignored: "nothing runs on star" + list}},
 		{Ping, `{}`, Event{Name: Ping, Ignored: "a ping runs nothing"}},
 		{Create, `{"ref_type":"repository","ref":null,"repository":{"full_name":"me/r"}}`,
@@ -258,6 +260,7 @@ func TestBytesThatAreNotUTF8(t *testing.T) {
 		{"\uFDD0ff\xff\uFDD1", "\uFDD0ff\xff\uFDD1"},
 		{`\ufdd0` + "\xfe", "\uFDD0\xfe"},
 		{`\uFDD0` + "\xfe\xfd", "\uFDD0\xfe\xfd"},
+		{`\uFDD0ab` + "\xfe", "\uFDD0ab\xfe"},
 		{`\\\u00e9` + "\xe9é\uFFFD", `\é` + "\xe9é\uFFFD"},
 	}
 	for _, test := range tests {

@@ -42,6 +42,11 @@ func TestSetDecides(t *testing.T) {
 		t.Errorf("explained (-want +got):\n%s", diff)
 	}
 
+	put(t, &s, Rules{Name: "my-repo"})
+	if v := s.Decide(push); len(v.Matched) != 3 {
+		t.Errorf("a new listener is not seen: %+v", v)
+	}
+	s.Remove("my-repo")
 	put(t, &s, Rules{Name: "z", Repos: []string{"you/*"}})
 	s.Remove("docs")
 	s.Remove("docs")
