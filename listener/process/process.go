@@ -22,11 +22,12 @@ type Command struct {
 type Result struct {
 	ExitCode int            // -1 when a signal ended it, or when it has not been started
 	Signal   syscall.Signal // what ended it; 0 when it exited
+	Stopped  bool           // the context ended before it did
 	Err      error          // why it has not been started (a *StartError), or that it could not be ended
 }
 
-// Passed reports whether the command ran and exited with 0.
-func (r Result) Passed() bool { return r.Err == nil && r.Signal == 0 && r.ExitCode == 0 }
+// Passed reports whether the command ran, was left alone and exited with 0.
+func (r Result) Passed() bool { return r.Err == nil && !r.Stopped && r.Signal == 0 && r.ExitCode == 0 }
 
 // String says in plain words how the command ended, without naming it: "exit status 3".
 func (r Result) String() string {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -44,10 +43,8 @@ type Tree struct {
 	opt    Options
 	family family
 
-	write *os.File      // our end of the pipe: what is said goes the same way as what is printed
-	read  *os.File      // the other end
-	eof   chan struct{} // closed when no more output is read
-	held  bool          // set before eof: reading was given up, not at its end
+	write *os.File // the commands' end of the pipe
+	*pipeline
 }
 
 // New makes a tree without any process. End must be called.
@@ -56,18 +53,15 @@ func New(o Options) (*Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pipe for output: %w", err)
 	}
-	t := &Tree{opt: o, write: write, read: read, eof: make(chan struct{})}
+	t := &Tree{opt: o, write: write, pipeline: newPipeline(read, o.Output)}
 	t.family.marks = o.Marks
 	t.family.open()
 	go t.collect()
 	return t, nil
 }
 
-// Say writes a line of our own into the output, behind all that has been written before. It must not be
-// called after End.
-func (t *Tree) Say(line string) {
-	_, _ = t.write.WriteString(strings.TrimRight(line, "\n") + "\n")
-}
+// Say writes a line of our own into the output, behind all that the commands have written before.
+func (t *Tree) Say(line string) { t.say(line) }
 
 // Run starts a command and waits for it. When ctx ends, the whole tree gets SIGTERM, after the grace SIGKILL,
 // and Run returns when all of it is gone.
@@ -86,6 +80,11 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 		return r
 	case <-ctx.Done():
 	}
+	select {
+	case r := <-ended: // of its own, at the same time
+		return r
+	default:
+	}
 	return t.stop(t.opt.Grace(context.Cause(ctx)), ended)
 }
 
@@ -101,6 +100,7 @@ func (t *Tree) stop(grace time.Duration, ended <-chan Result) Result {
 		return ended == nil && len(t.family.left()) == 0
 	}
 	t.end(grace, gone)
+	result.Stopped = true
 	return result
 }
 

@@ -118,7 +118,11 @@ func TestOutputKeepsItsOrder(t *testing.T) {
 		g.Say(fmt.Sprintf("step %d", i))
 		fmt.Fprintf(&want, "step %d\n", i)
 	}
+	g.Run(t.Context(), g.sh("printf 'no end'"))
+	g.Say("own line")
 	g.End(t.Context())
+	g.Say("and after the end")
+	want.WriteString("no end\nown line\nand after the end\n")
 	if g.out.String() != want.String() {
 		t.Errorf("got\n%s", g.out)
 	}
@@ -258,7 +262,7 @@ func TestCancelGivesTheGraceAndKeepsTheExitStatus(t *testing.T) {
 	}()
 	r := g.Run(ctx, g.sh(`trap 'echo cleaned; exit 7' TERM; echo ready; while :; do sleep 0.02; done`))
 	g.End(ctx)
-	if r.ExitCode != 7 || !strings.HasSuffix(g.out.String(), "cleaned\n") {
+	if r.ExitCode != 7 || !r.Stopped || !strings.HasSuffix(g.out.String(), "cleaned\n") {
 		t.Errorf("got %+v %q", r, g.out)
 	}
 }
