@@ -12,6 +12,7 @@ type machine struct {
 	back    uint64      // states that are also one back: what has a + may come again
 	end     uint64      // the state after the last step
 	forever uint64      // end, too, when it stands at a last **
+	rounds  int         // of closed, until no state is added any more
 }
 
 // newMachine returns nil for items that it cannot hold: more than 63 steps, and what is about characters
@@ -30,7 +31,22 @@ func newMachine(items []item) *machine {
 	if last := len(items) - 1; last >= 0 && items[last].kind == anything {
 		m.forever = 1 << (n - 1)
 	}
+	m.rounds = m.longestChain(n)
 	return m
+}
+
+// longestChain counts how many moves without a byte may follow each other from one of the states up to n.
+func (m *machine) longestChain(n int) int {
+	longest := 0
+	for i := range n + 1 {
+		states, length := uint64(1)<<i, 0
+		for more := m.without(states); more != states; more = m.without(states) {
+			states = more
+			length++
+		}
+		longest = max(longest, length)
+	}
+	return longest
 }
 
 // steps counts the states that an item needs; 0: the machine cannot hold it.
@@ -104,13 +120,15 @@ func (m *machine) matches(text string) bool {
 
 // closed adds the states that are reached without a byte.
 func (m *machine) closed(states uint64) uint64 {
-	for {
-		more := states | states&m.skip<<1 | states&m.leave<<3 | states&m.back>>1
-		if more == states {
-			return states
-		}
-		states = more
+	for range m.rounds {
+		states = m.without(states)
 	}
+	return states
+}
+
+// without adds the states that are one move without a byte away.
+func (m *machine) without(states uint64) uint64 {
+	return states | states&m.skip<<1 | states&m.leave<<3 | states&m.back>>1
 }
 
 // inClass reports whether a byte is one of the letters, digits and ranges between two brackets.

@@ -30,13 +30,13 @@ type shared struct {
 
 // Verdict is what a Set says about an event.
 type Verdict struct {
-	Matched []string  // names, sorted
-	Skipped []Skipped // listeners that are about the repository and do not match, sorted by name
-	Others  int       // how many listeners are not about the repository
+	Matched []string // names, sorted
+	Skipped []Judged // listeners that are about the repository and do not match, sorted by name
+	Others  int      // how many listeners are not about the repository
 }
 
-// Skipped is a listener and why it does not match; from Explain also one that does.
-type Skipped struct {
+// Judged is a listener and what was decided for it.
+type Judged struct {
 	Name string
 	Decision
 }
@@ -80,7 +80,7 @@ func (s *Set) Decide(e event.Event) Verdict {
 		if d := l.matcher.decide(look); d.Matched {
 			v.Matched = append(v.Matched, l.name)
 		} else {
-			v.Skipped = append(v.Skipped, Skipped{l.name, d})
+			v.Skipped = append(v.Skipped, Judged{l.name, d})
 		}
 	}
 	slices.Sort(v.Matched)
@@ -89,19 +89,19 @@ func (s *Set) Decide(e event.Event) Verdict {
 }
 
 // Explain returns every listener's decision, sorted by name.
-func (s *Set) Explain(e event.Event) []Skipped {
+func (s *Set) Explain(e event.Event) []Judged {
 	look := newSight(&e)
 	list := s.list()
-	all := make([]Skipped, len(list))
+	all := make([]Judged, len(list))
 	for i, l := range list {
-		all[i] = Skipped{l.name, l.matcher.decide(look)}
+		all[i] = Judged{l.name, l.matcher.decide(look)}
 	}
 	sortByName(all)
 	return all
 }
 
-func sortByName(all []Skipped) {
-	slices.SortFunc(all, func(a, b Skipped) int { return strings.Compare(a.Name, b.Name) })
+func sortByName(all []Judged) {
+	slices.SortFunc(all, func(a, b Judged) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // list returns the listeners as they are now, in no order; nobody changes it any more.

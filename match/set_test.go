@@ -28,16 +28,16 @@ func TestSetDecides(t *testing.T) {
 	put(t, &s, Rules{Name: "other"})
 	push := pushTo("main", "src/a.go")
 
-	deploy := Skipped{"my-repo-deploy", Decision{Rule: "branches", Saw: "main", Want: "release/**", Why: "branches: saw main, want release/**"}}
-	docs := Skipped{"docs", Decision{Rule: "files", Saw: "src/a.go", Want: "docs/**", Why: "files: saw src/a.go, want docs/**"}}
-	want := Verdict{Matched: []string{"my-repo-tests", "z"}, Skipped: []Skipped{docs, deploy}, Others: 1}
+	deploy := Judged{"my-repo-deploy", Decision{Rule: "branches", Saw: "main", Want: "release/**", Why: "branches: saw main, want release/**"}}
+	docs := Judged{"docs", Decision{Rule: "files", Saw: "src/a.go", Want: "docs/**", Why: "files: saw src/a.go, want docs/**"}}
+	want := Verdict{Matched: []string{"my-repo-tests", "z"}, Skipped: []Judged{docs, deploy}, Others: 1}
 	if diff := cmp.Diff(want, s.Decide(push)); diff != "" {
 		t.Errorf("verdict (-want +got):\n%s", diff)
 	}
 
-	other := Skipped{"other", Decision{Rule: "name", Saw: "me/my-repo", Want: "a repository that the name other fits",
+	other := Judged{"other", Decision{Rule: "name", Saw: "me/my-repo", Want: "a repository that the name other fits",
 		Why: "name: saw me/my-repo, want a repository that the name other fits"}}
-	all := []Skipped{docs, deploy, {"my-repo-tests", Decision{Matched: true}}, other, {"z", Decision{Matched: true}}}
+	all := []Judged{docs, deploy, {"my-repo-tests", Decision{Matched: true}}, other, {"z", Decision{Matched: true}}}
 	if diff := cmp.Diff(all, s.Explain(push)); diff != "" {
 		t.Errorf("explained (-want +got):\n%s", diff)
 	}
@@ -50,7 +50,7 @@ func TestSetDecides(t *testing.T) {
 	put(t, &s, Rules{Name: "z", Repos: []string{"you/*"}})
 	s.Remove("docs")
 	s.Remove("docs")
-	want = Verdict{Matched: []string{"my-repo-tests"}, Skipped: []Skipped{deploy}, Others: 2}
+	want = Verdict{Matched: []string{"my-repo-tests"}, Skipped: []Judged{deploy}, Others: 2}
 	if diff := cmp.Diff(want, s.Decide(push)); diff != "" || s.Len() != 4 {
 		t.Errorf("after a change, %d listeners (-want +got):\n%s", s.Len(), diff)
 	}
