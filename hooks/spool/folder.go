@@ -2,7 +2,6 @@ package spool
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func (f *folder) depart(group *flush) {
 func MakeFolder(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%s: %w", path, syscall.ENOTDIR)
+		return &fs.PathError{Op: "open", Path: path, Err: syscall.ENOTDIR}
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err

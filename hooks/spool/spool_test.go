@@ -423,7 +423,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := "open spool: " + file + ": not a directory"
+	want := "open spool: open " + file + ": not a directory"
 	if _, err := Open(file, room, nil); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
