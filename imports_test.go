@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// imports is the table of who may import whom, of ours. What things are (event, run, match) knows nothing of how
+// they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
+var imports = map[string]string{
+	"":       "cli",
+	"cli":    "app api event run match secret listener/config",
+	"app":    "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match run secret",
+	"event":  "",
+	"secret": "",
+	"run":    "event",
+	"match":  "event",
+	"api":    "event run match secret",
+
+	"broker":          "secret",
+	"broker/embedded": "broker secret",
+	"broker/rabbit":   "broker secret",
+
+	"hooks":       "api event secret hooks/spool",
+	"hooks/spool": "event",
+	"admin":       "admin/store api broker event match run secret",
+	"admin/store": "api event match run",
+
+	"listener":         "api broker event match run secret listener/config listener/journal listener/process",
+	"listener/config":  "match run secret",
+	"listener/journal": "api run",
+	"listener/process": "",
+}
+
+// forTests is the same for packages that only tests, benchmarks and fault runs use; nothing above imports them.
+var forTests = map[string]string{
+	"fleet":                    "",
+	"bench":                    "api event fleet run secret",
+	"chaos":                    "api event fleet run secret",
+	"broker/brokertest":        "broker",
+	"broker/rabbit/rabbittest": "",
+}
+
+func TestImportTable(t *testing.T) {
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{range .Imports}} {{.}}{{end}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	seen := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		path, list, _ := strings.Cut(strings.TrimSpace(line), ":")
+		name := ours(path)
+		seen[name] = true
+		may, known := imports[name]
+		if !known {
+			may, known = forTests[name]
+		}
+		if !known {
+			t.Errorf("package %q is not in the import table: say there what it may import, and why it is one", name)
+			continue
+		}
+		for _, imported := range strings.Fields(list) {
+			if imported != "lightspeed" && !strings.HasPrefix(imported, "lightspeed/") {
+				continue
+			}
+			if !slices.Contains(strings.Fields(may), ours(imported)) {
+				t.Errorf("%s imports %s, which the table does not allow", path, imported)
+			}
+		}
+		for _, bad := range []string{"util", "utils", "common", "helpers", "types", "models"} {
+			if slices.Contains(strings.Split(name, "/"), bad) {
+				t.Errorf("package %s is named after nothing that it does", path)
+			}
+		}
+	}
+	for _, table := range []map[string]string{imports, forTests} {
+		for name := range table {
+			if !seen[name] {
+				t.Errorf("the import table has %q, and there is no such package", name)
+			}
+		}
+	}
+}
+
+// ours is a package's path within the module; the module's own is "".
+func ours(path string) string { return strings.TrimPrefix(strings.TrimPrefix(path, "lightspeed"), "/") }

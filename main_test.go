@@ -1,0 +1,52 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"lightspeed": main})
+}
+
+// TestScript runs the whole binary as people do: testdata/script/*.txtar, each headed by what it guards.
+//
+// Beside testscript's own commands there are:
+//
+//	exits CODE ARGS...       runs `lightspeed ARGS...` and checks its exit code; its output can be compared
+//	serve NAME ARGS...       starts `lightspeed ARGS...` in the background
+//	ready NAME WHAT [VAR]    waits for its line "ready WHAT …"; VAR is set to what follows
+//	says NAME REGEXP [VAR]   waits for a line of it, on stdout or stderr; VAR is set to the first group
+//	end NAME SIGNAL CODE     sends SIGTERM, SIGINT or SIGKILL (or none, by -), and checks the exit code (killed: by SIGKILL)
+//	silent NAME REGEXP       checks that an ended server wrote no such line
+//	fill FILE                replaces ${VAR} in a file
+//	until 'REGEXP' ARGS...   runs `lightspeed ARGS...` until its output has a match, at most 10 s
+//
+// Whatever a script starts is killed when it ends.
+func TestScript(t *testing.T) {
+	deliveries, err := filepath.Abs(filepath.Join("testdata", "deliveries"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			all := &servers{all: map[string]*server{}}
+			env.Values[serversKey{}] = all
+			env.Defer(all.kill)
+			env.Setenv("DELIVERIES", deliveries)
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("USER", "tester")
+			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits, "serve": cmdServe, "ready": cmdReady, "says": cmdSays, "end": cmdEnd, "silent": cmdSilent, "fill": cmdFill, "until": cmdUntil,
+		},
+	})
+}
