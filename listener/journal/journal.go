@@ -76,6 +76,9 @@ func (j *Journal) load(state string) error {
 // attempt that was cut off: never is a log thrown away for it.
 func (j *Journal) recover(name string) {
 	ref, ok := parseName(name)
+	if name == probeFile {
+		return
+	}
 	if !ok {
 		j.log.Warn("journal holds a folder that is not of an attempt; it is left alone", "folder", filepath.Join(j.attempts, name))
 		return
@@ -147,6 +150,16 @@ func (j *Journal) Begin(claim api.Claim, files []byte, maxLog int64) (*Entry, er
 	defer j.mu.Unlock()
 	j.held[ref] = e
 	return e, nil
+}
+
+// probeFile is written by Probe, and taken away at once.
+const probeFile = ".probe"
+
+// Probe reports whether an attempt could be written down now.
+func (j *Journal) Probe() error {
+	file := filepath.Join(j.attempts, probeFile)
+	err := os.WriteFile(file, make([]byte, 64<<10), 0o600)
+	return errors.Join(err, os.Remove(file))
 }
 
 // Remove forgets an attempt that admin has the end of.

@@ -1,0 +1,193 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/event"
+	"lightspeed/listener/journal"
+	"lightspeed/listener/process"
+	"lightspeed/run"
+)
+
+// attempt is one attempt of one run, from its journal entry to admin's answer that its end is known.
+type attempt struct {
+	l     *Listener
+	ref   run.Ref
+	entry *journal.Entry
+	log   *slog.Logger
+
+	over    atomic.Bool  // admin takes nothing of it any more
+	ending  atomic.Bool  // its end is being reported: that a renewal is refused says nothing now
+	renewed atomic.Int64 // when the last renewal that was answered was asked for, in nanoseconds of the process
+	cancel  context.CancelCauseFunc
+}
+
+// begin writes a claimed run down and starts it. It reports false when it cannot be written down: then nothing
+// is started, the run is given back, and no other is asked for before the journal can be written.
+func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool {
+	d := event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: claim.Payload}
+	e, unreadable := event.Parse(d)
+	files := filesList(e)
+	entry, err := l.journal.Begin(*claim, files, l.opt.Config.MaxLog)
+	if err != nil {
+		l.log.Error("run is not started: it cannot be written down", "run", claim.Run.ID, "attempt", claim.Attempt, "err", err)
+		l.giveBack(ctx, claim, "the listener could not write its journal")
+		l.awaitDisk(ctx)
+		return false
+	}
+	a := l.newAttempt(entry)
+	f := facts{
+		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
+	}
+	if files != nil {
+		f.files = entry.FilesFile()
+	}
+	wrong := l.refuse(claim, e, unreadable)
+	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	a.cancel = cancel
+	l.mu.Lock()
+	l.running[a.ref] = a
+	l.mu.Unlock()
+	l.works.Add(1)
+	l.reports.Add(1)
+	go a.live(working, reporting, time.Duration(max(claim.LeaseS, 1))*time.Second, f, wrong)
+	return true
+}
+
+func (l *Listener) newAttempt(entry *journal.Entry) *attempt {
+	ref := entry.Ref()
+	return &attempt{l: l, ref: ref, entry: entry, log: l.log.With("run", ref.Run, "attempt", ref.Attempt)}
+}
+
+// refuse checks a run against the listener's own rules: admin does not decide what this machine runs. It
+// returns why not, or nothing. Whoever triggers a listener means that one, so that only the repository counts.
+func (l *Listener) refuse(claim *api.Claim, e event.Event, unreadable error) string {
+	if unreadable != nil {
+		return "the delivery cannot be read: " + unreadable.Error()
+	}
+	d := l.rules.Match(e)
+	byHand := claim.Run.Cause == run.ByTrigger || strings.HasPrefix(claim.Delivery.ID, api.TriggerPrefix)
+	if d.Matched || byHand && d.RepoHeld() {
+		return ""
+	}
+	return "this listener's own rules do not hold: " + d.Why
+}
+
+// awaitDisk waits until the journal can be written.
+func (l *Listener) awaitDisk(ctx context.Context) {
+	pause := backoff{last: lastWait}
+	for pause.wait(ctx) {
+		if l.journal.Probe() == nil {
+			l.log.Info("journal can be written again")
+			return
+		}
+	}
+}
+
+// live is the whole life of an attempt. It keeps its slot until admin has its end, so that a listener whose
+// admin is away does not take on more than it can report.
+func (a *attempt) live(working, reporting context.Context, lease time.Duration, f facts, wrong string) {
+	defer a.l.reports.Done()
+	defer func() { <-a.l.slots }()
+
+	done := make(chan struct{})
+	ship := newShipment(a)
+	shipped := make(chan struct{})
+	go func() {
+		defer close(shipped)
+		ship.follow(reporting, done)
+	}()
+	renewing, stopRenewing := context.WithCancel(reporting)
+	renewals := make(chan struct{})
+	go func() {
+		defer close(renewals)
+		a.keepLease(renewing, lease)
+	}()
+
+	a.settle(a.work(working, f, wrong))
+	close(done)
+	<-shipped
+	a.report(reporting, ship)
+	stopRenewing()
+	<-renewals
+}
+
+// work runs the commands, and returns when nothing of them is left.
+func (a *attempt) work(ctx context.Context, f facts, wrong string) Outcome {
+	defer a.l.works.Done()
+	defer func() {
+		a.l.mu.Lock()
+		delete(a.l.running, a.ref)
+		a.l.mu.Unlock()
+		a.cancel(nil)
+	}()
+	if wrong != "" {
+		return Outcome{Status: run.Errored, Reason: wrong}
+	}
+	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
+	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, started: func(id process.ID) {
+		if err := a.entry.SetProcess(journal.Process(id)); err != nil {
+			a.log.Warn("journal could not note the run's process", "err", err)
+		}
+	}}.run(ctx)
+}
+
+// stop ends the commands. Only the first reason counts.
+func (a *attempt) stop(why *stop) { a.cancel(why) }
+
+// settle closes the log, and writes down how the attempt ended.
+func (a *attempt) settle(o Outcome) {
+	a.entry.Log.Close()
+	size, _ := a.entry.Log.Size()
+	f := api.Finish{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, LogBytes: size, LogCut: a.entry.Log.Cut()}
+	if err := a.entry.SetResult(f); err != nil {
+		a.log.Error("journal could not note how the run ended; it is reported all the same", "err", err)
+	}
+	a.log.Info("run ended", "status", o.Status, "reason", o.Reason, "log_bytes", size)
+}
+
+// report hands in what is missing of the log and how the attempt ended, until admin has it. The log may
+// have to be handed in anew: an admin that lost power may have less than it had.
+func (a *attempt) report(ctx context.Context, ship *shipment) {
+	a.ending.Store(true)
+	for !a.over.Load() {
+		f := *a.entry.Result()
+		f.LogBytes = min(f.LogBytes, ship.limit)
+		err := a.l.admin.try(ctx, a.log, "reporting the run's end", func(ctx context.Context) error {
+			_, err := a.l.opt.Admin.Finish(ctx, a.ref, f)
+			return err
+		})
+		var refused *api.Error
+		switch {
+		case err == nil:
+			a.l.journal.Remove(a.entry)
+			return
+		case errors.As(err, &refused) && refused.Code == api.LogIncomplete && refused.Offset < ship.limit:
+			ship.offset = refused.Offset
+			ship.rest(ctx)
+		case final(err):
+			a.giveUp(err)
+		default:
+			a.log.Warn("run's result stays in the journal; it is reported when this listener starts again", "status", f.Status)
+			return
+		}
+	}
+	a.l.journal.Remove(a.entry)
+}
+
+// giveUp notes that admin takes nothing more of the attempt. When that is because another has begun, or may,
+// the commands are ended.
+func (a *attempt) giveUp(err error) {
+	if !a.over.Swap(true) {
+		a.log.Warn("admin takes nothing more of this attempt; what it did is dropped", "err", err)
+	}
+	if a.cancel != nil && api.IsCode(err, api.AttemptOver) {
+		a.stop(&stop{status: run.Lost, reason: "admin has given this attempt up"})
+	}
+}

@@ -1,0 +1,121 @@
+package listener
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+const (
+	// claimWait is how long a claim waits at admin.
+	claimWait = 30 * time.Second
+
+	// promptly is how soon an answer that there is nothing comes too soon: asking again at once would be a storm.
+	promptly = time.Second
+
+	// leaveTimeout bounds the last calls about a claim that a stop has cut short.
+	leaveTimeout = 2 * time.Second
+)
+
+// work claims runs and starts them, whenever a slot is free, until ctx ends or admin refuses the listener.
+// Registering and claiming are done by this goroutine alone: while a claim is under way no registration can say
+// that its run is not held.
+func (l *Listener) work(ctx, reporting context.Context) error {
+	for {
+		select {
+		case l.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		claim, err := l.next(ctx)
+		if claim == nil {
+			<-l.slots
+			return err
+		}
+		if !l.begin(ctx, reporting, claim) {
+			<-l.slots
+		}
+	}
+}
+
+// next returns the queue's next run; nil when ctx ends or admin refuses the listener.
+func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
+	pause, said := backoff{last: lastWait}, trouble{log: l.log, what: "asking for work"}
+	key := rand.Text()
+	for ctx.Err() == nil {
+		if err := l.registerAgain(ctx); err != nil {
+			return nil, err
+		}
+		if l.outdated {
+			sleep(ctx, l.lease/3)
+			l.registered = false // the answer says whether it still is
+			continue
+		}
+		asked := time.Now()
+		claim, err := l.claim(ctx, key, claimWait)
+		if claim != nil {
+			l.admin.heard(nil)
+			return claim, nil
+		}
+		if ctx.Err() != nil {
+			l.giveBackCut(key)
+			break
+		}
+		l.admin.heard(err)
+		said.heard(err)
+		switch {
+		case err == nil:
+			key = rand.Text()
+			if time.Since(asked) >= promptly {
+				pause.reset()
+				continue
+			}
+		case api.IsCode(err, api.NotRegistered):
+			l.registered = false
+		case api.IsCode(err, api.Outdated):
+			l.setOutdated(true)
+			continue
+		case final(err):
+			return nil, fmt.Errorf("admin at %s refuses to give listener %s work: %w", l.admin.Base(), l.name, err)
+		}
+		pause.wait(ctx)
+	}
+	return nil, nil
+}
+
+func (l *Listener) claim(ctx context.Context, key string, wait time.Duration) (*api.Claim, error) {
+	return l.admin.Claim(ctx, l.name, api.ClaimRequest{
+		Instance: l.journal.Instance(), Start: l.start, Revision: revision, Key: key,
+	}, wait)
+}
+
+// giveBackCut asks once more about a claim that a stop has cut short: admin may have granted it just then, and
+// the run would count as ours until its lease is over.
+func (l *Listener) giveBackCut(key string) {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	claim, err := l.claim(ctx, key, 0)
+	if err == nil && claim != nil {
+		l.giveBack(ctx, claim, "the listener was stopped before it started")
+	}
+}
+
+// giveBack puts a run back into the queue that has not been started here. When admin cannot be told, the next
+// registration does not name it, to the same end.
+func (l *Listener) giveBack(ctx context.Context, claim *api.Claim, why string) {
+	ref := run.Ref{Run: claim.Run.ID, Attempt: claim.Attempt}
+	log := l.log.With("run", ref.Run, "attempt", ref.Attempt)
+	err := l.admin.try(ctx, log, "giving a run back", func(ctx context.Context) error {
+		_, err := l.opt.Admin.Finish(ctx, ref, api.Finish{Status: run.NotStarted, Reason: why})
+		return err
+	})
+	if err != nil {
+		log.Warn("run was not started, and admin could not be told", "why", why, "err", err)
+		return
+	}
+	log.Info("run was given back: " + why)
+}

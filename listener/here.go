@@ -1,0 +1,67 @@
+package listener
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lightspeed/api"
+	"lightspeed/event"
+	"lightspeed/listener/config"
+	"lightspeed/match"
+)
+
+// HereOptions say what Here runs.
+type HereOptions struct {
+	Config   config.Config
+	Delivery event.Delivery
+	Out      io.Writer // gets the output as it comes
+	Log      *slog.Logger
+}
+
+// NoMatchError says that a delivery is not for a listener.
+type NoMatchError struct{ Decision match.Decision }
+
+func (e *NoMatchError) Error() string {
+	return "the delivery is not for this listener: " + e.Decision.Why
+}
+
+// Here runs a config's commands for a delivery here and now, as a listener would, without any server. When ctx
+// ends the run is cancelled. The error is a *NoMatchError when the listener's rules do not hold.
+func Here(ctx context.Context, o HereOptions) (Outcome, error) {
+	e, err := event.Parse(o.Delivery)
+	if err != nil {
+		return Outcome{}, err
+	}
+	rules, err := match.Compile(o.Config.Rules)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if d := rules.Match(e); !d.Matched {
+		return Outcome{}, &NoMatchError{d}
+	}
+	folder, err := os.MkdirTemp("", "lightspeed-run-")
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer os.RemoveAll(folder)
+	f := facts{
+		run: "here-" + strings.ToLower(rand.Text()[:10]), attempt: 1, listener: o.Config.Rules.Name, event: e,
+		delivery: api.DeliveryHead{ID: o.Delivery.ID, Event: o.Delivery.Event, ContentType: o.Delivery.ContentType},
+		payload:  filepath.Join(folder, "payload"),
+	}
+	if err := os.WriteFile(f.payload, o.Delivery.Body, 0o600); err != nil {
+		return Outcome{}, err
+	}
+	if list := filesList(e); list != nil {
+		f.files = filepath.Join(folder, "files")
+		if err := os.WriteFile(f.files, list, 0o600); err != nil {
+			return Outcome{}, err
+		}
+	}
+	return job{config: o.Config, facts: f, out: o.Out, log: o.Log}.run(ctx), nil
+}

@@ -1,0 +1,161 @@
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"lightspeed/listener/config"
+	"lightspeed/listener/process"
+	"lightspeed/run"
+)
+
+// stop is why a run is ended before its commands are done. It is the cause of their context's end.
+type stop struct {
+	status run.State
+	reason string
+	grace  time.Duration // less than the config's, when hasty
+	hasty  bool
+}
+
+func (s *stop) Error() string { return s.reason }
+
+// Outcome is how a run ended.
+type Outcome struct {
+	Status   run.State
+	Reason   string // plain words; empty when it passed
+	ExitCode *int   // of the command that decided; nil when it was ended by a signal or never started
+}
+
+// job is the work of one run on this machine. It names no command in what it writes or returns: that may leave
+// the machine, and commands do not.
+type job struct {
+	config  config.Config
+	facts   facts
+	out     io.Writer
+	started func(process.ID) // may be nil
+	log     *slog.Logger
+}
+
+// run runs the steps in order, up to the first that fails, and ends what they leave running.
+func (j job) run(ctx context.Context) Outcome {
+	ctx, cancel := j.limit(ctx)
+	defer cancel()
+	tree, err := process.New(process.Options{
+		Marks: j.facts.marks(), Output: j.out, Started: j.started,
+		Grace: func(cause error) time.Duration {
+			var s *stop
+			if errors.As(cause, &s) && s.hasty {
+				return min(s.grace, j.config.Grace)
+			}
+			return j.config.Grace
+		},
+	})
+	if err != nil {
+		j.log.Error("run cannot be started", "err", err)
+		return Outcome{Status: run.Errored, Reason: "the listener has no pipe left for its output"}
+	}
+	outcome := j.steps(ctx, tree)
+	j.sayRest(tree, tree.End(ctx))
+	return outcome
+}
+
+func (j job) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if j.config.Timeout <= 0 {
+		return ctx, func() {}
+	}
+	over := &stop{status: run.TimedOut, reason: "timeout of " + j.config.Timeout.String() + " was over"}
+	return context.WithTimeoutCause(ctx, j.config.Timeout, over)
+}
+
+func (j job) steps(ctx context.Context, tree *process.Tree) Outcome {
+	env, leftOut := environment(j.config, j.facts)
+	for _, line := range leftOut {
+		tree.Say("lightspeed: " + line)
+	}
+	for _, step := range j.config.Exec {
+		if ctx.Err() != nil {
+			return j.stopped(ctx, process.Result{ExitCode: -1})
+		}
+		result := tree.Run(ctx, process.Command{Argv: argv(step), Dir: j.config.Cwd, Env: env})
+		if result.Passed() {
+			continue
+		}
+		outcome := j.outcome(ctx, step.Name, result)
+		tree.Say("lightspeed: " + outcome.Reason)
+		return outcome
+	}
+	return Outcome{Status: run.Passed, ExitCode: new(int)}
+}
+
+func argv(s config.Step) []string {
+	if len(s.Argv) > 0 {
+		return s.Argv
+	}
+	return []string{"/bin/sh", "-c", s.Run}
+}
+
+// outcome says what a step that did not pass makes of the run.
+func (j job) outcome(ctx context.Context, step string, r process.Result) Outcome {
+	var start *process.StartError
+	switch {
+	case r.Stopped:
+		return j.stopped(ctx, r)
+	case errors.As(r.Err, &start):
+		j.log.Error("command could not be started", "step", step, "err", start.Err)
+		return Outcome{Status: run.Errored, Reason: step + ": could not be started: " + start.Reason}
+	}
+	o := Outcome{Status: run.Failed, Reason: step + ": " + r.String()}
+	if r.ExitCode >= 0 {
+		o.ExitCode = &r.ExitCode
+	}
+	return o
+}
+
+// stopped says why the run was ended before its time.
+func (j job) stopped(ctx context.Context, r process.Result) Outcome {
+	o := Outcome{Status: run.Cancelled, Reason: "cancelled"}
+	var why *stop
+	if errors.As(context.Cause(ctx), &why) {
+		o.Status, o.Reason = why.status, why.reason
+	}
+	if r.Err != nil {
+		o.Reason += "; its command " + r.Err.Error()
+	}
+	if r.ExitCode >= 0 {
+		o.ExitCode = &r.ExitCode
+	}
+	return o
+}
+
+// sayRest says what the commands had left running.
+func (j job) sayRest(tree *process.Tree, rest process.Rest) {
+	if rest.Ended > 0 {
+		tree.Say(fmt.Sprintf("lightspeed: %s still running %v after the commands were done, and %s ended",
+			processes(rest.Ended), j.config.Grace, wereOrWas(rest.Ended)))
+	}
+	for _, pid := range rest.Stuck {
+		tree.Say(fmt.Sprintf("lightspeed: process %d could not be ended", pid))
+		j.log.Error("process of a run could not be ended", "pid", pid)
+	}
+	if rest.Held {
+		tree.Say("lightspeed: the output was still held open by another process; what that writes now is not kept")
+	}
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process was"
+	}
+	return fmt.Sprintf("%d processes were", n)
+}
+
+func wereOrWas(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
+}

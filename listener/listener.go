@@ -1,0 +1,151 @@
+// Package listener runs what a machine's configs say, for the events that admin hands out.
+//
+// A Listener claims one run at a time from its queue, writes it into its journal, runs the commands, hands in
+// their output while they run, and reports how they ended. Everything that admin must know is said again until
+// admin has it; what a killed listener owes is found in the journal at its next start.
+package listener
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/listener/config"
+	"lightspeed/listener/journal"
+	"lightspeed/match"
+	"lightspeed/run"
+)
+
+// leavePatience is how long a listener that was told to stop, and whose runs have ended, goes on trying to
+// report them. What admin has not taken by then stays in the journal for the next start.
+const leavePatience = 10 * time.Second
+
+// Options are what a Listener needs.
+type Options struct {
+	Config    config.Config
+	Admin     *api.Client
+	State     string       // folder of this listener alone; it is made when it is not there
+	Temporary bool         // admin forgets the listener when it leaves
+	Log       *slog.Logger // required
+	Ready     func()       // called once, when it is registered and listening; may be nil
+}
+
+// Listener works for one config on one machine.
+type Listener struct {
+	opt     Options
+	name    string
+	rules   *match.Matcher
+	journal *journal.Journal
+	admin   *link
+	log     *slog.Logger
+	start   string // names this process to admin
+	host    string
+	slots   chan struct{} // one for each run at once
+
+	// What admin said last, for the goroutine that claims alone.
+	registered bool
+	returns    int // link.returns when it was registered
+	outdated   bool
+	lease      time.Duration
+
+	mu      sync.Mutex
+	running map[run.Ref]*attempt
+	works   sync.WaitGroup // commands that run
+	reports sync.WaitGroup // attempts that admin has not been told of
+}
+
+// New checks the options, and opens and locks the state folder. Run or Close must follow.
+func New(o Options) (*Listener, error) {
+	rules, err := match.Compile(o.Config.Rules)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.Config.Exec) == 0 {
+		return nil, errors.New("exec is empty: the listener has nothing to run")
+	}
+	held, err := journal.Open(o.State, o.Log)
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &Listener{
+		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, log: o.Log,
+		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
+		slots: make(chan struct{}, max(o.Config.Concurrency, 1)), running: map[run.Ref]*attempt{},
+	}, nil
+}
+
+// Close frees the state folder of a listener that is not run. Run does it itself.
+func (l *Listener) Close() error { return l.journal.Close() }
+
+// Run reports what the journal holds, and then works, until ctx ends: from then on it takes nothing new, lets
+// its runs finish, and reports them. It returns an error when admin refuses the listener.
+func (l *Listener) Run(ctx context.Context) error {
+	defer l.journal.Close()
+	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopReporting()
+
+	refused := l.resume(ctx, reporting)
+	if refused == nil && ctx.Err() == nil {
+		if l.opt.Ready != nil {
+			l.opt.Ready()
+		}
+		refused = l.work(ctx, reporting)
+	}
+	l.sayWhatRuns()
+	l.works.Wait()
+	timer := time.AfterFunc(leavePatience, stopReporting)
+	defer timer.Stop()
+	l.reports.Wait()
+	if refused == nil {
+		l.leave(reporting)
+	}
+	return refused
+}
+
+// sayWhatRuns names the runs that a stop waits for.
+func (l *Listener) sayWhatRuns() {
+	for _, a := range l.current() {
+		l.log.Info("takes nothing new; finishes a run", "run", a.ref.Run, "attempt", a.ref.Attempt)
+	}
+}
+
+// leave has admin forget a temporary listener. When admin cannot be told it forgets it by itself, later.
+func (l *Listener) leave(ctx context.Context) {
+	if !l.opt.Temporary {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := l.opt.Admin.RemoveListener(ctx, l.name, true); err != nil && !api.IsCode(err, api.NotFound) {
+		l.log.Info("admin could not be told that this listener leaves", "err", err)
+	}
+}
+
+// Running returns how many runs have commands that run.
+func (l *Listener) Running() int { return len(l.current()) }
+
+// CancelRuns ends what runs now; the runs are reported as cancelled, with that reason.
+func (l *Listener) CancelRuns(why string) {
+	for _, a := range l.current() {
+		a.stop(&stop{status: run.Cancelled, reason: "cancelled: " + why})
+	}
+}
+
+func (l *Listener) current() []*attempt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*attempt, 0, len(l.running))
+	for _, a := range l.running {
+		all = append(all, a)
+	}
+	return all
+}

@@ -1,0 +1,55 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lightspeed/api"
+)
+
+// revision is the config's, within this process. A listener does not reload its config: another is started.
+const revision = 1
+
+// registerAgain registers where that is due: when admin does not know the listener, or has been away.
+func (l *Listener) registerAgain(ctx context.Context) error {
+	if l.registered && l.returns == l.admin.returns() {
+		return nil
+	}
+	return l.register(ctx)
+}
+
+// register tells admin what this listener listens for and what it holds. A repeat changes no
+// settings at admin. It returns an error when admin refuses.
+func (l *Listener) register(ctx context.Context) error {
+	var answer api.Registered
+	err := l.admin.try(ctx, l.log, "registration", func(ctx context.Context) (err error) {
+		answer, err = l.admin.Register(ctx, l.name, api.Registration{
+			Instance: l.journal.Instance(), Start: l.start, Revision: revision, Host: l.host,
+			Temporary: l.opt.Temporary, Settings: settings(l.opt.Config), Holds: l.journal.Holds(),
+		})
+		return err
+	})
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("admin at %s refuses listener %s: %w", l.admin.Base(), l.name, err)
+	}
+	if err != nil {
+		return nil
+	}
+	l.registered, l.returns = true, l.admin.returns()
+	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
+	l.setOutdated(answer.Outdated)
+	return nil
+}
+
+// setOutdated says once that newer settings are in force, and once that they are not any more.
+func (l *Listener) setOutdated(outdated bool) {
+	switch {
+	case outdated && !l.outdated:
+		l.log.Warn("takes no new work: another lightspeed has started this listener with a newer config; runs that are under way go on",
+			"hint", "start this one again with that config")
+	case !outdated && l.outdated:
+		l.log.Info("takes work again: this config is the newest")
+	}
+	l.outdated = outdated
+}

@@ -1,0 +1,99 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/listener/config"
+	"lightspeed/run"
+)
+
+// settleDown is how long the first renewal is put off: the lease has just begun, the commands come first, and
+// many runs need none.
+const settleDown = 100 * time.Millisecond
+
+// keepLease renews an attempt's lease until ctx ends, and ends the commands when admin asks for it, or when admin
+// may start the run elsewhere.
+func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
+	begun := time.Now()
+	if a.l.opt.Config.OnLost == config.Requeue {
+		watching, stop := context.WithCancel(ctx)
+		watched := make(chan struct{})
+		defer func() {
+			stop()
+			<-watched
+		}()
+		go func() {
+			defer close(watched)
+			a.watch(watching, begun, lease)
+		}()
+	}
+	sleep(ctx, min(settleDown, lease/10))
+	pause := backoff{last: lease / 10}
+	wait := lease / 3
+	for ctx.Err() == nil && !a.over.Load() {
+		asked := time.Now()
+		cancel, err := a.renew(ctx, wait, lease)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case final(err):
+			if !a.ending.Load() {
+				a.giveUp(err)
+			}
+			return
+		case err != nil:
+			a.l.admin.heard(err)
+			pause.wait(ctx)
+			continue
+		}
+		a.l.admin.heard(nil)
+		a.renewed.Store(int64(asked.Sub(begun)))
+		pause.reset()
+		if cancel != nil {
+			a.stop(&stop{status: run.Cancelled, reason: cancelled(*cancel)})
+			wait = 0 // that there is a cancel is known
+		}
+		sleep(ctx, lease/3-time.Since(asked))
+	}
+}
+
+// renew asks once. An answer that does not come must not take so long that the lease runs out.
+func (a *attempt) renew(ctx context.Context, wait, lease time.Duration) (*api.Cancel, error) {
+	ctx, stop := context.WithTimeout(ctx, wait+lease/6)
+	defer stop()
+	answer, err := a.l.opt.Admin.Renew(ctx, a.ref, wait)
+	return answer.Cancel, err
+}
+
+func cancelled(c api.Cancel) string {
+	reason := "cancelled"
+	if c.By != "" {
+		reason += " by " + c.By
+	}
+	if c.Why != "" {
+		reason += ": " + c.Why
+	}
+	return reason
+}
+
+// watch ends the commands when no renewal has been answered for 25/30 of the lease: after 30/30 admin may start
+// the run elsewhere, and it must not run twice. SIGKILL comes within the time that is left, whatever the grace.
+func (a *attempt) watch(ctx context.Context, begun time.Time, lease time.Duration) {
+	patience := lease * 25 / 30
+	for {
+		silent := time.Since(begun) - time.Duration(a.renewed.Load())
+		if silent >= patience {
+			a.stop(&stop{
+				status: run.Lost, grace: lease * 2 / 30, hasty: true,
+				reason: fmt.Sprintf("no renewal was answered for %v, and on_lost is requeue: ended here, since it may be started elsewhere", patience),
+			})
+			return
+		}
+		if !sleep(ctx, patience-silent) {
+			return
+		}
+	}
+}

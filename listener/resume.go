@@ -1,0 +1,76 @@
+package listener
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"lightspeed/listener/journal"
+	"lightspeed/listener/process"
+	"lightspeed/run"
+)
+
+// resume settles what an earlier process of this listener has left, before any new work is taken: its
+// processes are ended, admin is told what is held, and then how each of it ended.
+func (l *Listener) resume(ctx, reporting context.Context) error {
+	held := l.journal.Held()
+	l.endLeftovers(ctx, held)
+	if err := l.register(ctx); err != nil || !l.registered {
+		return err
+	}
+	var reports sync.WaitGroup
+	for _, entry := range held {
+		a := l.newAttempt(entry)
+		l.reports.Add(1)
+		reports.Go(func() {
+			defer l.reports.Done()
+			ship := newShipment(a)
+			ship.resume(reporting)
+			a.report(reporting, ship)
+		})
+	}
+	reported := make(chan struct{})
+	go func() {
+		reports.Wait()
+		close(reported)
+	}()
+	select {
+	case <-reported:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// endLeftovers ends what still runs of attempts that were cut off, all at the same time.
+func (l *Listener) endLeftovers(ctx context.Context, held []*journal.Entry) {
+	var ends sync.WaitGroup
+	for _, entry := range held {
+		a := l.newAttempt(entry)
+		if entry.Result() != nil {
+			a.log.Info("run ended before this listener was ended; it is reported now")
+			entry.Log.Close()
+			continue
+		}
+		ends.Go(func() { a.cutOff(ctx) })
+	}
+	ends.Wait()
+}
+
+// cutOff settles an attempt whose listener was ended while it ran.
+func (a *attempt) cutOff(ctx context.Context) {
+	a.log.Warn("run was cut off: this listener was ended while it ran; what still runs of it is ended now")
+	marks := facts{run: a.ref.Run, attempt: a.ref.Attempt}.marks()
+	leader := process.ID(a.entry.Process())
+	rest := process.Leftovers{Marks: marks, Leader: leader}.End(ctx, a.l.opt.Config.Grace)
+	line := "\nlightspeed: the listener was ended while this ran\n"
+	if rest.Ended > 0 {
+		a.log.Warn("ended what a cut-off run had left running", "processes", rest.Ended)
+		line += fmt.Sprintf("lightspeed: %s still running, and %s ended\n", processes(rest.Ended), wereOrWas(rest.Ended))
+	}
+	for _, pid := range rest.Stuck {
+		a.log.Error("process of a cut-off run could not be ended", "pid", pid)
+		line += fmt.Sprintf("lightspeed: process %d could not be ended\n", pid)
+	}
+	_, _ = a.entry.Log.Write([]byte(line))
+	a.settle(Outcome{Status: run.Lost, Reason: "the listener was ended while it ran; what became of it is not known"})
+}
