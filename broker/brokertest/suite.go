@@ -61,7 +61,7 @@ const Queue = "owner_1/my-repo.tests"
 func hint(n int) broker.Hint { return broker.Hint{Queue: Queue, Run: fmt.Sprintf("run%d", n)} }
 
 // Declare declares a queue, and fails the test when that is not possible in time.
-func Declare(t *testing.T, a broker.Announcer, queue string) int {
+func Declare(t testing.TB, a broker.Announcer, queue string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -80,7 +80,7 @@ func Declare(t *testing.T, a broker.Announcer, queue string) int {
 
 // Next takes the next hint of a slot, and fails the test when none comes. A broker that is still being
 // connected to is waited for.
-func Next(t *testing.T, s broker.Slot) *broker.Held {
+func Next(t testing.TB, s broker.Slot) *broker.Held {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -98,7 +98,7 @@ func Next(t *testing.T, s broker.Slot) *broker.Held {
 }
 
 // Waiting waits until so many hints wait in a queue.
-func Waiting(t *testing.T, a broker.Announcer, queue string, want int) {
+func Waiting(t testing.TB, a broker.Announcer, queue string, want int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -119,7 +119,7 @@ func pause(ctx context.Context) {
 	}
 }
 
-func wantHint(t *testing.T, held *broker.Held, want broker.Hint) {
+func wantHint(t testing.TB, held *broker.Held, want broker.Hint) {
 	t.Helper()
 	if held.Hint != want {
 		t.Fatalf("hint %+v, want %+v", held.Hint, want)

@@ -3,6 +3,8 @@ package rabbit
 import (
 	"context"
 	"errors"
+	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -19,9 +21,12 @@ type Announcer struct {
 	hints  chan broker.Hint
 	missed chan struct{}
 
+	work    background    // calls of Declare and Forget that are under way
 	turn    chan struct{} // holds a value while nobody declares
-	work    background    // declarations that are under way
 	control control       // belongs to who has the turn
+
+	asked       queueSet // queues that have not answered a call
+	unconfirmed queueSet // queues that have not confirmed hints in time
 }
 
 // control is the channel that declarations are made on: an error closes it.
@@ -39,7 +44,8 @@ func newAnnouncer(o Options, p pace) (*Announcer, error) {
 		return nil, err
 	}
 	a := &Announcer{
-		link: l, hints: make(chan broker.Hint, maxQueued), missed: make(chan struct{}, 1), turn: make(chan struct{}, 1),
+		link: l, hints: make(chan broker.Hint, maxQueued), missed: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 	}
 	a.turn <- struct{}{}
 	l.start(a.serve)
@@ -104,71 +110,125 @@ func (a *Announcer) Forget(ctx context.Context, queue string) error {
 	})
 }
 
-// do runs one call at a time, on the control channel. The call goes on when ctx ends, until the broker
-// answers or the connection is given up: ending it for a caller's sake would end it for all.
+// do makes one call at a time, on the control channel, beside the caller. A call that is not answered keeps
+// its channel, and its queue is silent until the answer comes or the connection ends; the next call gets
+// another channel.
 func (a *Announcer) do(ctx context.Context, queue string, call func(*amqp.Channel) error) error {
 	select {
 	case <-a.turn:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	result := make(chan error, 1)
-	a.work.run(func() {
-		defer func() { a.turn <- struct{}{} }()
-		result <- a.callControl(queue, call)
-	})
-	select {
-	case err := <-result:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (a *Announcer) callControl(queue string, call func(*amqp.Channel) error) error {
+	defer func() { a.turn <- struct{}{} }()
 	s, state, _ := a.link.now()
-	if a.link.isClosed() {
+	switch {
+	case a.link.isClosed():
 		return broker.ErrClosed
-	}
-	if s == nil || !state.Up {
+	case s == nil || !state.Up:
 		return &broker.DownError{State: state}
+	case a.asked.has(queue) || a.unconfirmed.has(queue):
+		return a.link.downError(silentQueue(s, queue))
 	}
-	err := s.within(s.pace.answer, func() error {
-		if err := a.openControl(s); err != nil {
-			return err
-		}
-		return call(a.control.ch)
-	})
+	ch, err := a.channel(s)
+	if err == nil {
+		err = a.await(ctx, s, ch, queue, call)
+	}
 	if err == nil {
 		a.link.queueUp(queue)
 		return nil
 	}
-	return a.refused(s, queue, err)
+	return a.refused(ctx, s, queue, err)
 }
 
-func (a *Announcer) openControl(s *session) (err error) {
+// channel returns the control channel of a session.
+func (a *Announcer) channel(s *session) (ch *amqp.Channel, err error) {
 	if a.control.session == s && !a.control.ch.IsClosed() {
-		return nil
+		return a.control.ch, nil
 	}
-	a.control.session = s
-	a.control.ch, err = s.conn.Channel()
-	return err
+	err = s.within(s.pace.handshake, func() (err error) {
+		ch, err = s.conn.Channel()
+		return err
+	})
+	if err == nil {
+		a.control = control{session: s, ch: ch}
+	}
+	return ch, err
+}
+
+// await makes a call and waits for its answer no longer than a queue that is well takes for it.
+func (a *Announcer) await(ctx context.Context, s *session, ch *amqp.Channel, queue string, call func(*amqp.Channel) error) error {
+	answered := make(chan error, 1)
+	a.asked.add(queue)
+	a.work.run(func() {
+		err := call(ch)
+		a.asked.remove(queue)
+		answered <- err
+	})
+	timer := time.NewTimer(s.pace.answer)
+	defer timer.Stop()
+	select {
+	case err := <-answered:
+		return err
+	case <-timer.C:
+		a.leave(ch, answered)
+		return silentQueue(s, queue)
+	case <-ctx.Done():
+		a.leave(ch, answered)
+		return ctx.Err()
+	}
+}
+
+// leave gives up a channel whose call is not answered: it is closed after the answer.
+func (a *Announcer) leave(ch *amqp.Channel, answered <-chan error) {
+	a.control = control{}
+	a.work.run(func() {
+		<-answered
+		_ = ch.Close()
+	})
+}
+
+// queueSet is a set of queues.
+type queueSet struct {
+	mu     sync.Mutex
+	queues map[string]bool
+}
+
+func (s *queueSet) has(queue string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queues[queue]
+}
+
+func (s *queueSet) add(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queues == nil {
+		s.queues = map[string]bool{}
+	}
+	s.queues[queue] = true
+}
+
+func (s *queueSet) remove(queue string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.queues, queue)
 }
 
 // refused says what is wrong with a queue; what is wrong with the connection, its own goroutine says.
-func (a *Announcer) refused(s *session, queue string, err error) error {
-	if a.link.isClosed() {
+func (a *Announcer) refused(ctx context.Context, s *session, queue string, err error) error {
+	switch {
+	case a.link.isClosed():
 		return broker.ErrClosed
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
 	why := explain(err, place{target: s.target, queue: queue, admin: true})
-	var reply *amqp.Error
-	if isReply(err) && !s.conn.IsClosed() {
+	if aboutQueue(err) && !s.conn.IsClosed() {
 		a.link.queueDown(queue, why)
 	}
+	var reply *amqp.Error
 	if errors.As(err, &reply) && reply.Code == amqp.NotFound { // the exchange is gone: the next connection makes it anew
 		_ = s.wire.Close()
 	}
-	state := a.State()
-	state.Up, state.Why, state.Hint = false, why.why, why.hint
-	return &broker.DownError{State: state}
+	return a.link.downError(why)
 }

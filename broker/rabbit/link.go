@@ -219,6 +219,13 @@ func (l *link) queueUp(queue string) {
 	}
 }
 
+// downError is what a call is answered with that failed for a reason of its own.
+func (l *link) downError(why *trouble) error {
+	_, state, _ := l.now()
+	state.Up, state.Why, state.Hint = false, why.why, why.hint
+	return &broker.DownError{State: state}
+}
+
 // queueForgotten ends trouble with a queue that nobody wants any more.
 func (l *link) queueForgotten(queue string) {
 	l.mu.Lock()

@@ -46,7 +46,7 @@ type pace struct {
 	handshake time.Duration // from there until the broker has let us in
 	heartbeat time.Duration // wish; a dead link is noticed after one and a half
 	write     time.Duration // a write that takes longer ends the connection: a blocked broker takes nothing
-	answer    time.Duration // a call that is not answered for so long ends the connection
+	answer    time.Duration // a queue that gives no answer for so long is silent
 	confirm   time.Duration // the same for a hint that was sent, while the broker is not blocked
 	patience  time.Duration // how long Next waits for a connection that was lost or is being made
 	goodbye   time.Duration // for closing politely
@@ -58,7 +58,7 @@ type pace struct {
 // A heartbeat of 5 to 20 s is what RabbitMQ recommends (https://www.rabbitmq.com/docs/heartbeats).
 var normal = pace{
 	dial: 5 * time.Second, handshake: 10 * time.Second, heartbeat: 6 * time.Second,
-	write: 5 * time.Second, answer: 10 * time.Second, confirm: 10 * time.Second,
+	write: 5 * time.Second, answer: 5 * time.Second, confirm: 10 * time.Second,
 	patience: 2 * time.Second, goodbye: time.Second,
 	retryMin: 500 * time.Millisecond, retryMax: 30 * time.Second, steady: 10 * time.Second,
 }

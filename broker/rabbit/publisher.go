@@ -2,6 +2,7 @@ package rabbit
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,8 +11,9 @@ import (
 	"lightspeed/broker"
 )
 
-// window is how many hints may be on the way without a confirm.
-const window = 64
+// window is how many hints may be on the way without a confirm. RabbitMQ holds a whole channel that has 32 of
+// them for one quorum queue (quorum_commands_soft_limit): a queue without a leader must not get there.
+const window = 24
 
 // publisher sends hints over one session. It belongs to one goroutine.
 type publisher struct {
@@ -33,6 +35,7 @@ type publisher struct {
 type sent struct {
 	hint    broker.Hint
 	id      string
+	at      time.Time
 	confirm *amqp.DeferredConfirmation
 }
 
@@ -43,7 +46,7 @@ func (a *Announcer) serve(ctx context.Context, s *session) error {
 		blocks: s.conn.NotifyBlocked(make(chan amqp.Blocking, 16)),
 	}
 	defer p.overdue.Stop()
-	if err := s.within(s.pace.answer, p.open); err != nil {
+	if err := s.within(s.pace.handshake, p.open); err != nil {
 		return explain(err, place{target: s.target, admin: true})
 	}
 	a.dropQueued()
@@ -92,7 +95,7 @@ func (p *publisher) run(ctx context.Context) error {
 		case <-confirmed:
 			p.settle()
 		case <-overdue:
-			return &noAnswerError{after: p.session.pace.confirm}
+			p.silence(p.sent[0].hint.Queue)
 		case h := <-hints:
 			if err := p.publish(h); err != nil {
 				return err
@@ -117,6 +120,9 @@ func (p *publisher) awaits() (hints <-chan broker.Hint, confirmed <-chan struct{
 }
 
 func (p *publisher) publish(h broker.Hint) error {
+	if p.announcer.unconfirmed.has(h.Queue) {
+		return nil // Missed tells when it is well again
+	}
 	p.number++
 	id := strconv.FormatUint(p.number, 10)
 	message, err := encode(h, id)
@@ -124,15 +130,44 @@ func (p *publisher) publish(h broker.Hint) error {
 		p.announcer.link.options.Log.Error("a hint cannot be sent: listeners ask for that run themselves", "error", err)
 		return nil
 	}
-	if len(p.sent) == 0 {
-		p.overdue.Reset(p.session.pace.confirm)
-	}
 	confirm, err := p.ch.PublishWithDeferredConfirm(exchange, h.Queue, true, false, message)
 	if err != nil {
 		return p.session.why(asReply(err))
 	}
-	p.sent = append(p.sent, sent{hint: h, id: id, confirm: confirm})
+	p.sent = append(p.sent, sent{hint: h, id: id, at: time.Now(), confirm: confirm})
+	p.watchOldest()
 	return nil
+}
+
+// watchOldest sets the time at which the oldest confirm is overdue.
+func (p *publisher) watchOldest() {
+	if len(p.sent) > 0 {
+		p.overdue.Reset(time.Until(p.sent[0].at.Add(p.session.pace.confirm)))
+	}
+}
+
+// silence gives up a queue whose hints are not confirmed, though the connection is well: no more is sent to
+// it before they are, or the connection ends.
+func (p *publisher) silence(queue string) {
+	var newest sent
+	p.sent = slices.DeleteFunc(p.sent, func(s sent) bool {
+		if s.hint.Queue == queue {
+			newest = s
+		}
+		return s.hint.Queue == queue
+	})
+	p.watchOldest()
+	a := p.announcer
+	a.unconfirmed.add(queue)
+	a.link.queueDown(queue, silentQueue(p.session, queue))
+	a.work.run(func() {
+		answered := newest.confirm.Wait()
+		a.unconfirmed.remove(queue)
+		if answered {
+			a.link.queueUp(queue)
+		}
+		a.miss()
+	})
 }
 
 // settle takes note of the oldest hint's confirm. A hint is announced when the broker took it and did not
@@ -140,13 +175,15 @@ func (p *publisher) publish(h broker.Hint) error {
 func (p *publisher) settle() {
 	oldest := p.sent[0]
 	p.sent = p.sent[1:]
-	p.overdue.Reset(p.session.pace.confirm)
+	p.watchOldest()
 	p.takeReturns()
+	if len(p.sent) == 0 {
+		defer clear(p.returned) // also of what was given up
+	}
 	if oldest.confirm.Acked() && !p.returned[oldest.id] {
 		return
 	}
 	if p.returned[oldest.id] {
-		delete(p.returned, oldest.id)
 		p.announcer.link.queueDown(oldest.hint.Queue, p.noQueue(oldest.hint.Queue))
 	}
 	p.announcer.miss()
@@ -183,7 +220,10 @@ func (p *publisher) block(b amqp.Blocking) {
 		p.announcer.link.blocked(p.session, b.Reason)
 		return
 	}
-	p.overdue.Reset(p.session.pace.confirm)
+	for i := range p.sent { // the time for their confirms begins now
+		p.sent[i].at = time.Now()
+	}
+	p.watchOldest()
 	p.announcer.link.blocked(p.session, "")
 	p.announcer.miss()
 }

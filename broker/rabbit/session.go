@@ -99,7 +99,7 @@ func brokerName(conn *amqp.Connection, t target) string {
 
 // probe opens a channel and closes it: the library watches the link only from the first answer after login on.
 func (s *session) probe() error {
-	err := s.within(s.pace.answer, func() error {
+	err := s.within(s.pace.handshake, func() error {
 		ch, err := s.conn.Channel()
 		if err != nil {
 			return err

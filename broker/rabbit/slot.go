@@ -4,14 +4,19 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"lightspeed/broker"
 )
 
-// slot is a broker.Slot. It consumes only inside Next, or holds one message. Who has the turn may touch sub
-// and held: Next, or the work that Done, GiveBack, Close or a Next that was given up left to do.
+// slot is a broker.Slot. It consumes only inside Next, or holds one message.
+//
+// Calls that wait for the broker are made beside the caller, since the queue of one listener may give no
+// answer for ever (a quorum queue without a leader) while the connection is well. Who has the turn may touch
+// sub: Next, or what Done, GiveBack, Close or a Next that was given up left to do. While such a call is
+// under way the turn is taken, and Next says that the queue is silent.
 type slot struct {
 	consumer *Consumer
 	queue    string
@@ -20,7 +25,7 @@ type slot struct {
 	end      sync.Once
 
 	sub  *subscription
-	held *broker.Held // the last one, settled or not
+	held *broker.Held // the last one, settled or not; Next's own
 }
 
 // State says how the broker is reached for this queue.
@@ -42,46 +47,73 @@ func (s *slot) Next(ctx context.Context) (*broker.Held, error) {
 	if s.held != nil {
 		s.held.GiveBack() // does nothing when it is settled
 	}
-	select {
-	case <-s.turn:
-	case <-s.ended:
-		return nil, broker.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	session, err := s.consumer.link.use(ctx, s.ended)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case <-s.ended:
-		s.turn <- struct{}{}
-		return nil, broker.ErrClosed
-	default:
+	if err := s.await(ctx, s.turn, session); err != nil {
+		return nil, err
 	}
-	held, err := s.next(ctx)
-	if err != nil && s.sub != nil && s.sub.deliveries != nil {
+	if err := s.begin(ctx, session); err != nil {
+		return nil, err
+	}
+	s.consumer.link.queueUp(s.queue)
+	held, err := s.receive(ctx, session)
+	if err != nil {
 		s.later(s.stop)
 		return nil, err
 	}
 	s.held = held
 	s.turn <- struct{}{}
-	return held, err
+	return held, nil
 }
 
-// later does something that waits for the broker beside the caller, and then gives the turn back.
-func (s *slot) later(work func()) {
+// await waits for the broker's answer, as long as may be expected of a queue that is well.
+func (s *slot) await(ctx context.Context, answer <-chan struct{}, session *session) error {
+	select { // select takes any case that is ready: the end comes first
+	case <-s.ended:
+		return broker.ErrClosed
+	default:
+	}
+	timer := time.NewTimer(session.pace.answer)
+	defer timer.Stop()
+	select {
+	case <-answer:
+		return nil
+	case <-s.ended:
+		return broker.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return s.down(session, silentQueue(session, s.queue))
+	}
+}
+
+// begin starts to consume. When that fails, or is given up, the turn goes back.
+func (s *slot) begin(ctx context.Context, session *session) error {
+	var began error
+	answered := make(chan struct{})
 	s.consumer.work.run(func() {
-		work()
-		s.turn <- struct{}{}
+		began = s.consume(session)
+		close(answered)
 	})
+	if err := s.await(ctx, answered, session); err != nil {
+		s.later(func() {
+			if <-answered; began == nil {
+				s.stop()
+			}
+		})
+		return err
+	}
+	if began != nil {
+		s.turn <- struct{}{}
+		return s.down(session, began)
+	}
+	return nil
 }
 
-func (s *slot) next(ctx context.Context) (*broker.Held, error) {
-	session, err := s.consumer.link.use(ctx, s.ended)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.consume(session); err != nil {
-		return nil, s.down(session, err)
-	}
-	s.consumer.link.queueUp(s.queue)
+// receive waits for a message that is a hint.
+func (s *slot) receive(ctx context.Context, session *session) (*broker.Held, error) {
 	for {
 		select {
 		case d, open := <-s.sub.deliveries:
@@ -97,6 +129,14 @@ func (s *slot) next(ctx context.Context) (*broker.Held, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// later does something that waits for the broker beside the caller, and then gives the turn back.
+func (s *slot) later(work func()) {
+	s.consumer.work.run(func() {
+		work()
+		s.turn <- struct{}{}
+	})
 }
 
 // consume makes the slot consume on a session.
@@ -139,24 +179,19 @@ func (s *slot) finish(d amqp.Delivery) {
 	if err := d.Ack(false); err != nil || spoiled {
 		s.hangUp()
 	}
-	if s.sub != nil {
-		s.sub.deliveries = nil
-	}
 }
 
 // stop ends a Next that was given up.
 func (s *slot) stop() {
 	if s.sub.stop() {
 		s.hangUp()
-		return
 	}
-	s.sub.deliveries = nil
 }
 
 // hangUp closes the channel: what it holds goes back to the queue.
 func (s *slot) hangUp() {
 	if s.sub != nil {
-		s.sub.close()
+		_ = s.sub.ch.Close()
 		s.sub = nil
 	}
 }
@@ -167,10 +202,8 @@ func (s *slot) down(session *session, err error) error {
 		return broker.ErrClosed
 	}
 	why := explain(err, place{target: session.target, queue: s.queue})
-	if isReply(err) && !session.conn.IsClosed() {
+	if aboutQueue(err) && !session.conn.IsClosed() {
 		s.consumer.link.queueDown(s.queue, why)
 	}
-	state := s.State()
-	state.Up, state.Why, state.Hint = false, why.why, why.hint
-	return &broker.DownError{State: state}
+	return s.consumer.link.downError(why)
 }

@@ -92,6 +92,24 @@ type place struct {
 	admin  bool   // on admin's side
 }
 
+// aboutQueue reports whether an error is about one queue: what the broker answered, or its silence there. All
+// else is about the connection.
+func aboutQueue(err error) bool {
+	var reply *amqp.Error
+	var told *trouble
+	return errors.As(err, &reply) && reply.Server || errors.As(err, &told)
+}
+
+// silentQueue is a queue that gives no answer, on a connection that does.
+func silentQueue(s *session, queue string) *trouble {
+	return &trouble{
+		kind: "silent queue",
+		why:  fmt.Sprintf("RabbitMQ at %s: queue %s gives no answer", s.target.shown, queueName(queue)),
+		hint: fmt.Sprintf("see if it has a leader, and most of its cluster's nodes run: rabbitmq-queues quorum_status -p %s %s; one that cannot be "+
+			"repaired may be deleted, admin makes it anew and no run is lost", quote(s.target.vhost), quote(queueName(queue))),
+	}
+}
+
 // explain says what an error means and what to do. What the broker or the library says is passed on; no
 // decision hangs on it.
 func explain(err error, at place) *trouble {
@@ -188,7 +206,7 @@ func explainReply(err error, at place) *trouble {
 		return &trouble{"closed", why("it closed the connection: %s", reply.Reason), ""}
 	case reply.Server:
 		return &trouble{"reply", why("%s (%d)", reply.Reason, reply.Code), ""}
-	case reply.Reason == amqp.ErrFrame.Reason || reply.Reason == amqp.ErrFrameTooLarge.Reason:
+	case strings.Contains(reply.Reason, amqp.ErrFrame.Reason) || strings.Contains(reply.Reason, amqp.ErrFrameTooLarge.Reason):
 		return &trouble{"protocol", why("what answers there is not RabbitMQ's AMQP port"), "use amqps:// for a TLS port (5671); 15672 is the management page"}
 	}
 	return &trouble{"lost", why("the connection was lost: %s", reply.Reason), ""}

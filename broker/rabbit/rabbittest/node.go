@@ -129,15 +129,11 @@ func start() (_ *Node, err error) {
 const watchdog = `
 trap '' HUP INT TERM
 cat >/dev/null
-while :; do
-	left=
-	for environ in /proc/[0-9]*/environ; do
-		if tr '\0' '\n' <"$environ" 2>/dev/null | grep -qxF "HOME=$1"; then
-			pid=${environ#/proc/}
-			kill -KILL "${pid%/environ}" && left=1
-		fi
-	done 2>/dev/null
-	[ -n "$left" ] || break
+while found=$(grep -lzxF "HOME=$1" /proc/[0-9]*/environ 2>/dev/null); [ -n "$found" ]; do
+	for environ in $found; do
+		pid=${environ#/proc/}
+		kill -KILL "${pid%/environ}" 2>/dev/null
+	done
 done
 rm -rf "$1"
 `
