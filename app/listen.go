@@ -38,14 +38,16 @@ func Listen(stop Stop, out Output, o ListenOptions) error {
 	return errors.Join(err, life.stop())
 }
 
-// checkConfigs asks what loading does not: whether this machine has what the configs name.
+// checkConfigs asks what loading does not: whether this machine has what the configs name. The first that
+// lacks something is the error.
 func checkConfigs(configs []config.Config) error {
-	var wrong []error
 	for _, c := range configs {
-		wrong = append(wrong, c.CheckCwd(), c.CheckSecrets())
-	}
-	if err := errors.Join(wrong...); err != nil {
-		return &Error{Err: err, Usage: true}
+		if err := c.CheckSecrets(); err != nil {
+			return err // config.Mistakes
+		}
+		if err := c.CheckCwd(); err != nil {
+			return &Error{Err: err, Usage: true}
+		}
 	}
 	return nil
 }
@@ -61,19 +63,9 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	group := &listeners{}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
-		state, err := stateOf(life, o.State, c)
+		one, err := newListener(life, v, o, client, c, ready)
 		if err != nil {
-			return nil, err
-		}
-		one, err := listener.New(listener.Options{
-			Config: c, Admin: client, State: state, Temporary: c.Temporary, Log: v.Log.With("role", "listener", "listener", c.Rules.Name),
-			Ready: func() {
-				v.ready("listen", c.Rules.Name)
-				ready()
-			},
-		})
-		if err != nil {
-			return nil, stateError(err)
+			return nil, errors.Join(stateError(err), group.close())
 		}
 		group.all = append(group.all, one)
 		if c.Tells() {
@@ -82,6 +74,30 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	}
 	group.start(life, stop, v)
 	return listening, nil
+}
+
+func newListener(life *lifecycle, v *voice, o ListenOptions, client *api.Client, c config.Config, ready func()) (*listener.Listener, error) {
+	state, err := stateOf(life, o.State, c)
+	if err != nil {
+		return nil, err
+	}
+	name := c.Rules.Name
+	return listener.New(listener.Options{
+		Config: c, Admin: client, State: state, Temporary: c.Temporary, Log: v.Log.With("role", "listener", "listener", name),
+		Ready: func() {
+			v.ready("listen", name)
+			ready()
+		},
+	})
+}
+
+// close frees what listeners hold that are not started after all.
+func (g *listeners) close() error {
+	var failures []error
+	for _, one := range g.all {
+		failures = append(failures, one.Close())
+	}
+	return errors.Join(failures...)
 }
 
 // countdown returns a channel that is closed at the nth call.

@@ -13,6 +13,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"lightspeed/app"
+	"lightspeed/listener/config"
 )
 
 // System is what a command sees of the outside.
@@ -114,8 +115,15 @@ func (p *program) report(err error) int {
 	if errors.As(err, &code) {
 		return int(code)
 	}
+	var mistakes config.Mistakes
+	if errors.As(err, &mistakes) {
+		for _, one := range mistakes {
+			fmt.Fprintf(p.Stderr, "lightspeed: %s\n", visibleLines(one.Error()))
+		}
+		return exitUsage
+	}
 	told := explained(err)
-	fmt.Fprintf(p.Stderr, "lightspeed: %v\n", visibleLines(told.Error()))
+	fmt.Fprintf(p.Stderr, "lightspeed: %s\n", visibleLines(told.Error()))
 	if told.Hint != "" {
 		fmt.Fprintf(p.Stderr, "hint: %s\n", told.Hint)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -76,7 +77,7 @@ func (p *program) tellDemo(ctx context.Context, d app.Demo) error {
 	}
 	p.fact(receipt.Status, receipt.Delivery, "is on disk: it cannot be lost any more")
 	for _, ref := range receipt.Runs {
-		p.fact("matched", ref.Listener, "because "+d.Config.Rules.Sentence())
+		p.fact("matched", ref.Listener, d.Config.Rules.Sentence())
 	}
 
 	p.step("The listener runs its script, and the output comes as it is written")
@@ -127,7 +128,7 @@ func (p *program) step(text string) {
 }
 
 func (p *program) fact(what, value, text string) {
-	_ = p.say("  %-9s %s  %s", what, p.out.paint(cyan, visible(value)), p.out.paint(dim, visible(text)))
+	_ = p.say("  %-9s %s  %s", what, p.out.paint(cyan, fmt.Sprintf("%-38s", visible(value))), p.out.paint(dim, visible(text)))
 }
 
 // programName is how this program was most likely called: `go run .` builds it in a folder of its own.

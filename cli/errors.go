@@ -7,7 +7,6 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/app"
-	"lightspeed/listener/config"
 )
 
 // explained adds advice to errors that come without any.
@@ -15,10 +14,6 @@ func explained(err error) *app.Error {
 	var told *app.Error
 	if errors.As(err, &told) {
 		return told
-	}
-	var mistakes config.Mistakes
-	if errors.As(err, &mistakes) {
-		return &app.Error{Err: err, Usage: true}
 	}
 	var unreachable *api.UnreachableError
 	if errors.As(err, &unreachable) {

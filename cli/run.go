@@ -7,6 +7,7 @@ import (
 	urfave "github.com/urfave/cli/v2"
 
 	"lightspeed/app"
+	"lightspeed/run"
 )
 
 func (p *program) run() *urfave.Command {
@@ -35,12 +36,12 @@ Examples:
 			log := p.logOut()
 			o.Log = log
 			return p.serve(func(stop app.Stop) error {
-				r, err := app.RunHere(stop, out, o)
+				outcome, err := app.RunHere(stop, out, o)
 				log.end()
 				if err != nil {
 					return err
 				}
-				return p.endRun(r)
+				return p.endRun(outcome)
 			})
 		},
 	}
@@ -71,10 +72,10 @@ func (p *program) runOptions(c *urfave.Context) (app.RunOptions, error) {
 }
 
 // endRun says on stderr how a run ended: stdout carries its output alone.
-func (p *program) endRun(r app.RunResult) error {
-	if !r.Passed {
-		return fmt.Errorf("run %s", r.Says)
+func (p *program) endRun(o app.Outcome) error {
+	if o.Status == run.Passed {
+		p.note("passed")
+		return nil
 	}
-	p.note("%s", r.Says)
-	return nil
+	return fmt.Errorf("the run did not pass: %s: %s", o.Status, o.Reason)
 }
