@@ -30,7 +30,7 @@ const (
 
 var (
 	errTooLarge = api.Errorf(http.StatusRequestEntityTooLarge, api.TooLarge, "the body is larger than %d bytes", event.MaxPayload)
-	errNoRoom   = api.Errorf(http.StatusServiceUnavailable, api.Unavailable, "too many large deliveries at once")
+	errNoRoom   = api.Errorf(http.StatusServiceUnavailable, api.Unavailable, "too many deliveries at once")
 	errCutOff   = api.Errorf(http.StatusBadRequest, api.BadRequest, "the body was cut off")
 	errTooSlow  = api.Errorf(http.StatusBadRequest, api.BadRequest, "the body did not come in time")
 )

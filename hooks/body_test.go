@@ -57,7 +57,7 @@ func TestBodiesInFlightAreBounded(t *testing.T) {
 				// The refused one drains what it sends until that ends, too.
 				close(h.let)
 				over := <-r
-				if over.status != http.StatusServiceUnavailable || over.body != failure(api.Unavailable, "too many large deliveries at once") ||
+				if over.status != http.StatusServiceUnavailable || over.body != failure(api.Unavailable, "too many deliveries at once") ||
 					over.header.Get("Retry-After") == "" || time.Since(began) != roomWait {
 					t.Errorf("one more gets %d %s after %s", over.status, over.body, time.Since(began))
 				}

@@ -63,7 +63,7 @@ func (s *setup) accept(t *testing.T, status string, ids ...string) {
 	}
 }
 
-// waitFor lets real time pass until the spool is empty.
+// waitEmpty lets real time pass until the spool is empty.
 func (s *setup) waitEmpty(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
@@ -130,9 +130,10 @@ func TestBackoffGrowsFromHalfASecondToThirty(t *testing.T) {
 		}
 		// It works again: the next trouble starts from the beginning, and a Put wakes it at once.
 		admin.fail(away)
-		s.accept(t, api.Spooled, "c")
-		admin.fail(nil)
 		before := time.Now()
+		s.accept(t, api.Spooled, "c")
+		synctest.Wait() // it has been tried once more, in vain
+		admin.fail(nil)
 		time.Sleep(500 * time.Millisecond)
 		synctest.Wait()
 		if got := admin.taken(); !slices.Equal(got, []string{"a", "b", "c"}) {
