@@ -373,11 +373,11 @@ func TestReady(t *testing.T) {
 			r, _ := http.NewRequest(http.MethodGet, path, nil)
 			return s.direct(r)
 		}
-		if r := get("/healthz"); r.status != 200 || r.body != `{"status":"ok"}`+"\n" {
+		if r := get("/healthz"); r.status != 200 || r.body != "ok\n" {
 			t.Errorf("healthz: %d %s", r.status, r.body)
 		}
 		const idle = `"spool":{"deliveries":0,"bytes":0,"oldest_s":null,"refused":0,"damaged":0}}` + "\n"
-		if r := get("/readyz"); r.status != 200 || r.body != `{"status":"ready","why":null,"admin":true,`+idle {
+		if r := get("/readyz"); r.status != 200 || r.body != `{"ready":true,"checks":{"admin":"ok","spool":"ok"},`+idle {
 			t.Errorf("readyz: %d %s", r.status, r.body)
 		}
 		admin.fail(away)
@@ -390,12 +390,12 @@ func TestReady(t *testing.T) {
 		s.accept(t, api.Spooled, "a")
 		time.Sleep(checkEvery)
 		const waits = `"spool":{"deliveries":1,"bytes":4096,"oldest_s":5,"refused":0,"damaged":0}}` + "\n"
-		if r := get("/readyz"); r.status != 200 || r.body != `{"status":"ready","why":null,"admin":false,`+waits {
+		if r := get("/readyz"); r.status != 200 || r.body != `{"ready":true,"checks":{"admin":"does not answer: deliveries wait in the spool","spool":"ok"},`+waits {
 			t.Errorf("readyz while admin is away: %d %s", r.status, r.body)
 		}
 		s.Close()
 		time.Sleep(checkEvery)
-		if r := get("/readyz"); r.status != 503 || !strings.HasPrefix(r.body, `{"status":"not_ready","why":"the spool cannot be written: spool is closed",`) {
+		if r := get("/readyz"); r.status != 503 || !strings.HasPrefix(r.body, `{"ready":false,"checks":{"admin":"does not answer: deliveries wait in the spool","spool":"cannot be written: spool is closed"},`) {
 			t.Errorf("readyz without a spool: %d %s", r.status, r.body)
 		}
 	})

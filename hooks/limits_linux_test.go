@@ -123,7 +123,7 @@ func diskFull(t *testing.T, state string) {
 		t.Errorf("the log does not say why: %v", lines)
 	}
 	ready, _ := http.NewRequest(http.MethodGet, "/readyz", nil)
-	if r := s.direct(ready); r.status != 503 || !strings.HasPrefix(r.body, `{"status":"not_ready","why":"the spool cannot be written: no space left on device",`) {
+	if r := s.direct(ready); r.status != 503 || !strings.HasPrefix(r.body, `{"ready":false,"checks":{"spool":"cannot be written: no space left on device"},`) {
 		t.Errorf("readyz: %d %s", r.status, r.body)
 	}
 	admin.fail(nil)

@@ -18,16 +18,16 @@ type healthy interface {
 }
 
 // health answers GET /healthz: the process serves.
-type health struct {
-	Status string `json:"status"`
+func health(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ok\n"))
 }
 
 // readiness answers GET /readyz: 200 when a delivery would be stored even if admin were away, else 503.
 type readiness struct {
-	Status string     `json:"status"` // "ready" or "not_ready"
-	Why    *string    `json:"why"`    // of not_ready
-	Admin  *bool      `json:"admin"`  // whether admin answers; null when that cannot be asked
-	Spool  spoolState `json:"spool"`
+	Ready  bool              `json:"ready"`
+	Checks map[string]string `json:"checks"` // "spool" and "admin": "ok", or what is wrong
+	Spool  spoolState        `json:"spool"`
 }
 
 type spoolState struct {
@@ -39,13 +39,14 @@ type spoolState struct {
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
-	spoolError, admin := s.checks.now(r.Context(), s.spool)
-	body := readiness{Status: "ready", Admin: admin, Spool: stateOf(s.spool.Stats())}
+	disk, admin := s.checks.now(r.Context(), s.spool)
+	body := readiness{Ready: disk == "ok", Checks: map[string]string{"spool": disk}, Spool: stateOf(s.spool.Stats())}
+	if admin != "" {
+		body.Checks["admin"] = admin
+	}
 	status := http.StatusOK
-	if spoolError != nil {
-		status, body.Status = http.StatusServiceUnavailable, "not_ready"
-		why := "the spool cannot be written: " + reason(spoolError).Error() // without the path: anyone may ask
-		body.Why = &why
+	if !body.Ready {
+		status = http.StatusServiceUnavailable
 	}
 	answer(w, status, body)
 }
@@ -65,25 +66,31 @@ func stateOf(stats spool.Stats) spoolState {
 type checks struct {
 	admin healthy // nil when it cannot be asked
 
-	mu      sync.Mutex
-	at      time.Time
-	disk    error
-	answers *bool
+	mu       sync.Mutex
+	at       time.Time
+	disk     string
+	answered string // empty when admin cannot be asked
 }
 
-func (c *checks) now(ctx context.Context, s *spool.Spool) (disk error, admin *bool) {
+// now says "ok" or what is wrong. Anyone may ask: no paths and no addresses.
+func (c *checks) now(ctx context.Context, s *spool.Spool) (disk, admin string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Since(c.at) < checkEvery {
-		return c.disk, c.answers
+	if !c.at.IsZero() && time.Since(c.at) < checkEvery {
+		return c.disk, c.answered
 	}
-	c.disk = s.Check()
+	c.disk = "ok"
+	if err := s.Check(); err != nil {
+		c.disk = "cannot be written: " + reason(err).Error()
+	}
 	if c.admin != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminLimit)
 		defer cancel()
-		answers := c.admin.Healthy(ctx) == nil
-		c.answers = &answers
+		c.answered = "ok"
+		if c.admin.Healthy(ctx) != nil {
+			c.answered = "does not answer: deliveries wait in the spool"
+		}
 	}
 	c.at = time.Now()
-	return c.disk, c.answers
+	return c.disk, c.answered
 }

@@ -17,7 +17,7 @@ const (
 	typeJSON = "application/json"
 	typeForm = "application/x-www-form-urlencoded"
 
-	maxID    = 128 // characters of X-GitHub-Delivery; GitHub sends 36
+	maxID    = 100 // characters of X-GitHub-Delivery, as admin takes; GitHub sends 36
 	maxEvent = 64  // characters of X-GitHub-Event; GitHub's longest has 34
 )
 
@@ -105,6 +105,9 @@ func readDelivery(h http.Header, mediaType string, body []byte) (event.Delivery,
 	var err error
 	if d.ID, err = readName(h, "X-GitHub-Delivery", maxID); err != nil {
 		return d, err
+	}
+	if strings.HasPrefix(d.ID, api.TriggerPrefix) { // admin would refuse it, and here it can still be said
+		return d, badRequest("X-GitHub-Delivery begins with %q: such ids are admin's own", api.TriggerPrefix)
 	}
 	if d.Event, err = readName(h, "X-GitHub-Event", maxEvent); err != nil {
 		return d, err

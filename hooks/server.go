@@ -158,7 +158,7 @@ func (s *Server) Handler() http.Handler {
 			}
 		case "/healthz":
 			if allowed(w, r, http.MethodGet, http.MethodHead) {
-				answer(w, http.StatusOK, health{Status: "ok"})
+				health(w)
 			}
 		case "/readyz":
 			if allowed(w, r, http.MethodGet, http.MethodHead) {
