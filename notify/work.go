@@ -1,0 +1,69 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	firstWait = time.Second     // after a first failure; doubled after each that follows …
+	longWait  = 5 * time.Minute // … up to this
+	freeTries = 4               // so often in a row the far end's own wish alone decides how long to wait
+)
+
+// pause says how long to wait before the next try; the zero pause is none.
+type pause struct {
+	wait time.Duration
+	busy bool // only a limit was reached: worth waiting for at a stop, too
+}
+
+// work hands out what q holds, until soft ends and nothing is left that can be handed over now, or hard ends.
+func work[T any](soft, hard context.Context, q *queue[T], log *slog.Logger, do func(context.Context, item[T]) pause) {
+	for hard.Err() == nil {
+		it, ok, err := q.next()
+		switch {
+		case err != nil:
+			log.Error("something that was to be told is damaged, and dropped", "error", err)
+		case ok:
+			if !rest(soft, hard, do(hard, it)) {
+				return
+			}
+		case soft.Err() != nil:
+			return
+		default:
+			select {
+			case <-q.added:
+			case <-soft.Done():
+			}
+		}
+	}
+}
+
+// rest waits out a pause; false: it is time to stop.
+func rest(soft, hard context.Context, p pause) bool {
+	switch {
+	case p.wait == 0:
+		return true
+	case p.busy && soft.Err() != nil:
+		return sleep(hard, p.wait) == nil
+	case p.busy:
+		_ = sleep(soft, p.wait)
+		return true // the lane holds back what comes too early
+	}
+	return sleep(soft, p.wait) == nil
+}
+
+// backoff is how long to wait after so many failures in a row, when the far end asked for after.
+func backoff(failures int, after time.Duration) time.Duration {
+	if after > 0 {
+		failures -= freeTries
+	}
+	var d time.Duration
+	if failures > 0 {
+		d = min(firstWait<<min(failures-1, 20), longWait)
+	}
+	d = max(d, after)
+	return d + rand.N(d/5+time.Millisecond)
+}
