@@ -29,11 +29,12 @@ import (
 type Options struct {
 	// URLs are amqp:// or amqps:// addresses of one broker or of one cluster's nodes, tried in turn:
 	// amqp://user:password@host:5672/vhost. Reserved characters in user, password and vhost are
-	// percent-encoded. Without a user: guest; without a vhost: "/". RabbitMQ's query parameters for
-	// certificates are understood (https://www.rabbitmq.com/docs/uri-query-parameters).
+	// percent-encoded. Without a user: guest; without a vhost: "/". The query parameters cacertfile,
+	// certfile and keyfile name PEM files (https://www.rabbitmq.com/docs/uri-query-parameters).
 	URLs []secret.Value
 
-	// TLS is used for amqps://: own CA, client certificate. Nil: the system's CAs, or what the URL says.
+	// TLS is used for amqps:// URLs that name no files themselves: own CA, client certificate. Nil: the
+	// system's CAs and no client certificate. TLS 1.2 is the least in any case.
 	TLS *tls.Config
 
 	Name string // of the connection, as the broker's own tools show it: "lightspeed admin"
@@ -69,6 +70,7 @@ type target struct {
 	shown string // "amqp://user@host:5672/vhost"
 	user  string
 	vhost string
+	files bool // the URL names certificate files: Options.TLS is not for it
 }
 
 // targets checks the URLs. No error repeats one: it would show the password.
@@ -105,5 +107,6 @@ func parse(raw secret.Value) (target, error) {
 	}
 	shown := url.URL{Scheme: uri.Scheme, User: url.User(uri.Username), Path: "/" + uri.Vhost,
 		RawPath: "/" + url.PathEscape(uri.Vhost), Host: net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))}
-	return target{url: raw, shown: shown.String(), user: uri.Username, vhost: uri.Vhost}, nil
+	files := uri.CACertFile != "" || uri.CertFile != "" || uri.KeyFile != ""
+	return target{url: raw, shown: shown.String(), user: uri.Username, vhost: uri.Vhost, files: files}, nil
 }

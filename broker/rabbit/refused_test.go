@@ -196,9 +196,10 @@ func TestTLS(t *testing.T) {
 		config               *tls.Config
 	}{
 		{name: "good", url: good, config: node.TLS(t)},
+		{name: "good, by files", url: good + "?" + node.TLSFiles(), config: noCA},
 		{name: "unknown CA", url: good, config: noCA, why: "authority that is not trusted", hint: "--tls-ca"},
 		{name: "the system's CAs", url: good, why: "authority that is not trusted", hint: "--tls-ca"},
-		{name: "no client certificate", url: good, config: noCertificate, why: "does not take our certificate", hint: "--tls-cert"},
+		{name: "no client certificate", url: good, config: noCertificate, why: "does not take our certificate", hint: "certfile="},
 		{name: "other name", url: strings.Replace(good, "localhost", "127.0.0.1", 1), config: node.TLS(t), why: "certificate", hint: "name in the RabbitMQ URL"},
 		{name: "not a TLS port", url: strings.Replace(node.URL("guest", "guest", vhost), "amqp:", "amqps:", 1), config: node.TLS(t), why: "does not speak TLS", hint: "amqp://"},
 		{name: "a TLS port", url: strings.Replace(good, "amqps:", "amqp:", 1), why: "not RabbitMQ's AMQP port", hint: "amqps://"},

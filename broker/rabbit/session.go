@@ -69,7 +69,7 @@ func dial(ctx context.Context, t target, o Options, p pace) (*session, error) {
 			return w, w.SetDeadline(time.Now().Add(p.handshake))
 		},
 	}
-	if o.TLS != nil { // the library writes the server's name into it
+	if o.TLS != nil && !t.files { // the library writes the server's name into it
 		config.TLSClientConfig = o.TLS.Clone()
 		config.TLSClientConfig.MinVersion = max(config.TLSClientConfig.MinVersion, tls.VersionTLS12)
 	}

@@ -175,8 +175,7 @@ func (s *slot) settle(work func()) {
 
 // finish stops consuming before it acknowledges: a slot that acknowledged first would be sent the next message.
 func (s *slot) finish(d amqp.Delivery) {
-	spoiled := s.sub.stop()
-	if err := d.Ack(false); err != nil || spoiled {
+	if s.sub.stop() || d.Ack(false) != nil {
 		s.hangUp()
 	}
 }

@@ -37,7 +37,9 @@ func (sub *subscription) start(queue, tag string) (err error) {
 	return err
 }
 
-// stop ends consuming. It reports whether a message came meanwhile, or the channel is of no more use.
+// stop ends consuming. It reports whether the channel is of no more use: it is closed, another message came
+// meanwhile, or the broker has ended consuming itself and what was in hand may be someone else's by now
+// (RabbitMQ 4.3 does that when a message is held too long).
 func (sub *subscription) stop() (spoiled bool) {
 	if err := sub.ch.Cancel(sub.tag, false); err != nil {
 		return true
@@ -45,7 +47,12 @@ func (sub *subscription) stop() (spoiled bool) {
 	for range sub.deliveries {
 		spoiled = true
 	}
-	return spoiled
+	select {
+	case <-sub.cancelled:
+		return true
+	default:
+		return spoiled
+	}
 }
 
 // why says why deliveries ended. The library says so before it ends them.

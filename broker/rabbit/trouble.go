@@ -163,7 +163,7 @@ func explainTLS(err error, at place) *trouble {
 	)
 	switch {
 	case errors.As(err, &unknown):
-		return &trouble{"certificate", why("its certificate is signed by an authority that is not trusted here"), "give the authority's certificate with --tls-ca"}
+		return &trouble{"certificate", why("its certificate is signed by an authority that is not trusted here"), "give the authority's certificate with --tls-ca, or cacertfile= in the RabbitMQ URL"}
 	case errors.As(err, &hostname):
 		return &trouble{"certificate", why(hostname.Error()), "use a name in the RabbitMQ URL that the certificate has"}
 	case errors.As(err, &invalid):
@@ -173,7 +173,7 @@ func explainTLS(err error, at place) *trouble {
 	case errors.As(err, &path):
 		return &trouble{"certificate", why(path.Error()), "check the file names in the RabbitMQ URL"}
 	case errors.As(err, &reply) && !reply.Server && strings.Contains(reply.Reason, "remote error: tls: "):
-		return &trouble{"certificate", why("it does not take our certificate: " + reply.Reason), "give a client certificate that the broker trusts with --tls-cert and --tls-key"}
+		return &trouble{"certificate", why("it does not take our certificate: " + reply.Reason), "give a client certificate that the broker trusts: certfile= and keyfile= in the RabbitMQ URL"}
 	}
 	return nil
 }
@@ -188,10 +188,12 @@ func explainReply(err error, at place) *trouble {
 		return nil
 	}
 	switch {
-	case errors.Is(err, amqp.ErrCredentials) || reply.Server && reply.Code == amqp.AccessRefused && strings.Contains(reply.Reason, "login"):
+	case errors.Is(err, amqp.ErrCredentials) || reply.Server && reply.Code == amqp.AccessRefused && strings.Contains(reply.Reason, "Login"):
 		return &trouble{"login", why("it refuses user %s: wrong user or password", at.target.user), loginHint(at)}
 	case reply.Server && reply.Code == amqp.NotAllowed && strings.Contains(reply.Reason, "not found"):
 		return &trouble{"vhost", why("there is no vhost %s", at.target.vhost), "rabbitmqctl add_vhost " + quote(at.target.vhost) + ", or check the end of the RabbitMQ URL"}
+	case reply.Server && reply.Code == amqp.NotAllowed && strings.Contains(reply.Reason, "limit"):
+		return &trouble{"limit", why("%s", reply.Reason), "raise it: rabbitmqctl set_vhost_limits or set_user_limits; a process of ours makes one connection"}
 	case reply.Server && reply.Code == amqp.NotAllowed:
 		return &trouble{"vhost", why("%s", reply.Reason), permissionHint(at)}
 	case reply.Server && reply.Code == amqp.AccessRefused:

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
+	"net/url"
 	"os"
 	"testing"
 	"time"
@@ -68,6 +69,13 @@ func (n *Node) sign(name string, template, parent *x509.Certificate, own, signer
 
 func writePEM(path, kind string, der []byte) error {
 	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o400)
+}
+
+// TLSFiles is TLS as query parameters of a URL.
+func (n *Node) TLSFiles() string {
+	return url.Values{
+		"cacertfile": {n.path("ca.pem")}, "certfile": {n.path("client.pem")}, "keyfile": {n.path("client-key.pem")},
+	}.Encode()
 }
 
 // TLS is a client's configuration: it trusts the node's CA and has a certificate that the node accepts.
