@@ -28,7 +28,11 @@ var imports = map[string]string{
 	"admin":       "admin/store api broker event match run secret",
 	"admin/store": "api event match run",
 
-	"listener":         "api broker event match run secret listener/config listener/journal listener/process",
+	"notify":              "event run secret",
+	"notify/discord":      "notify event run secret",
+	"notify/commitstatus": "notify event run secret",
+
+	"listener":         "api broker event match notify run secret listener/config listener/journal listener/process",
 	"listener/config":  "match run secret",
 	"listener/journal": "api run",
 	"listener/process": "",
@@ -36,11 +40,13 @@ var imports = map[string]string{
 
 // forTests is the same for packages that only tests, benchmarks and fault runs use; nothing above imports them.
 var forTests = map[string]string{
-	"fleet":                    "",
-	"bench":                    "api event fleet run secret",
-	"chaos":                    "api event fleet run secret",
-	"broker/brokertest":        "broker",
-	"broker/rabbit/rabbittest": "",
+	"fleet":                          "",
+	"bench":                          "api event fleet run secret",
+	"chaos":                          "api event fleet run secret",
+	"broker/brokertest":              "broker",
+	"broker/rabbit/rabbittest":       "",
+	"notify/discord/discordtest":     "",
+	"notify/commitstatus/githubtest": "",
 }
 
 func TestImportTable(t *testing.T) {

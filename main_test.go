@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 //	says NAME REGEXP [VAR]   waits for a line of it, on stdout or stderr; VAR is set to the first group
 //	end NAME SIGNAL CODE     sends SIGTERM, SIGINT or SIGKILL (or none, by -), and checks the exit code (killed: by SIGKILL)
 //	silent NAME REGEXP       checks that an ended server wrote no such line
-//	fill FILE                replaces ${VAR} in a file
+//	port VAR                 sets VAR to 127.0.0.1 with a port that is free
 //	until 'REGEXP' ARGS...   runs `lightspeed ARGS...` until its output has a match, at most 10 s
 //
 // Whatever a script starts is killed when it ends.
@@ -46,7 +46,7 @@ func TestScript(t *testing.T) {
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "serve": cmdServe, "ready": cmdReady, "says": cmdSays, "end": cmdEnd, "silent": cmdSilent, "fill": cmdFill, "until": cmdUntil,
+			"exits": cmdExits, "serve": cmdServe, "ready": cmdReady, "says": cmdSays, "end": cmdEnd, "silent": cmdSilent, "port": cmdPort, "until": cmdUntil,
 		},
 	})
 }

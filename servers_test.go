@@ -5,7 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
+	"net"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -214,14 +214,14 @@ func cmdEnd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdFill(ts *testscript.TestScript, neg bool, args []string) {
+func cmdPort(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: fill FILE")
+		ts.Fatalf("usage: port VAR")
 	}
-	path := ts.MkAbs(args[0])
-	text, err := os.ReadFile(path)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
-	ts.Check(os.WriteFile(path, []byte(os.Expand(string(text), ts.Getenv)), 0o600))
+	ts.Setenv(args[0], l.Addr().String())
+	ts.Check(l.Close())
 }
 
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
