@@ -15,8 +15,8 @@ import (
 	"lightspeed/event"
 )
 
-// Bodies over largeBody bytes are read maxLargeBodies at a time: each may take several times its length
-// while it is parsed.
+// Bodies over largeBody bytes are taken, and handed out, maxLargeBodies at a time: each may take several times
+// its length while it is parsed or encoded.
 const (
 	largeBody      = 1 << 20
 	maxLargeBodies = 4
@@ -57,11 +57,16 @@ func (s *Server) readDelivery(w http.ResponseWriter, r *http.Request) (event.Del
 	if d.ContentType, err = mediaType(r); err != nil {
 		return d, err
 	}
-	done, err := s.enterLarge(r)
-	if err != nil {
-		return d, err
+	if r.ContentLength > event.MaxPayload {
+		return d, &http.MaxBytesError{Limit: event.MaxPayload}
 	}
-	defer done()
+	if r.ContentLength < 0 || r.ContentLength > largeBody {
+		done, err := s.enterLarge(r.Context())
+		if err != nil {
+			return d, err
+		}
+		defer done()
+	}
 	d.Body, err = readBody(w, r)
 	return d, err
 }
@@ -92,20 +97,14 @@ func mediaType(r *http.Request) (string, error) {
 }
 
 // enterLarge waits for a place for a large body, or one whose length is not told.
-func (s *Server) enterLarge(r *http.Request) (done func(), err error) {
-	if r.ContentLength > event.MaxPayload {
-		return nil, &http.MaxBytesError{Limit: event.MaxPayload}
-	}
-	if r.ContentLength >= 0 && r.ContentLength <= largeBody {
-		return func() {}, nil
-	}
+func (s *Server) enterLarge(ctx context.Context) (done func(), err error) {
 	timer := time.NewTimer(largeWait)
 	defer timer.Stop()
 	select {
 	case s.large <- struct{}{}:
 		return func() { <-s.large }, nil
 	case <-timer.C:
-	case <-r.Context().Done():
+	case <-ctx.Done():
 	case <-s.stopping.Done():
 	}
 	return nil, unavailable("too many large bodies at once")

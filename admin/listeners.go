@@ -270,10 +270,22 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 
 func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref) error {
 	// A caller that has gone meanwhile still needs no error: its key gets the same answer again.
-	c, err := s.store.Claimed(r.Context(), ref)
+	c, err := s.store.Claimed(r.Context(), ref, largeBody)
 	if err != nil {
 		return fmt.Errorf("reading what was claimed: %w", err)
 	}
 	c.LeaseS = s.leases.seconds()
+	if c.Payload == nil {
+		done, err := s.enterLarge(r.Context())
+		if err != nil {
+			return err
+		}
+		defer done()
+		d, err := s.store.Stored(r.Context(), c.Delivery.ID)
+		if err != nil {
+			return err
+		}
+		c.Payload = d.Delivery.Body
+	}
 	return writeJSON(w, http.StatusOK, c)
 }

@@ -76,7 +76,10 @@ func (s *Server) recheckBy(ctx context.Context, name string, own ruled, known bo
 		}
 		verdicts := make([]store.Verdict, len(batch))
 		for i, r := range batch {
-			verdicts[i] = store.Verdict{Run: r, Reason: whyNoMore(r, name, own, known)}
+			verdicts[i].Run = r
+			if verdicts[i].Reason, err = s.whyNoMore(ctx, r, name, own, known); err != nil {
+				return err
+			}
 		}
 		if err := s.store.Judge(ctx, name, own.matched.MatchID, verdicts); err != nil {
 			return err
@@ -87,16 +90,20 @@ func (s *Server) recheckBy(ctx context.Context, name string, own ruled, known bo
 }
 
 // whyNoMore returns why a run that waits is not to be started any more, or nothing.
-func whyNoMore(r store.StaleRun, name string, own ruled, known bool) string {
+func (s *Server) whyNoMore(ctx context.Context, r store.StaleRun, name string, own ruled, known bool) (string, error) {
 	if !known {
-		return "listener " + name + " was removed"
+		return "listener " + name + " was removed", nil
 	}
-	e, err := event.Parse(r.Delivery)
+	d, err := s.store.Stored(ctx, r.Delivery)
 	if err != nil {
-		return "its delivery cannot be read: " + err.Error()
+		return "", err
 	}
-	if d := own.verdict(r.Delivery.ID, e); !d.Matched {
-		return "the listener's rules have changed and no longer match: " + d.Why
+	e, err := event.Parse(d.Delivery)
+	if err != nil {
+		return "its delivery cannot be read: " + err.Error(), nil
 	}
-	return ""
+	if verdict := own.verdict(r.Delivery, e); !verdict.Matched {
+		return "the listener's rules have changed and no longer match: " + verdict.Why, nil
+	}
+	return "", nil
 }

@@ -84,13 +84,35 @@ func (w *waiting) remove(c *waiter) {
 	w.queues[c.queue] = list
 }
 
-// decide notes what a claim will be answered once the transaction has committed. A claim that has left
-// is not given work.
+// reserve keeps a claim from leaving while it is decided about, and reports false for one that has left.
+func (w *waiting) reserve(c *waiter) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !c.left {
+		c.outcome = &granted{}
+	}
+	return !c.left
+}
+
+// decide notes what a reserved claim will be answered once the transaction has committed: with nothing, it
+// goes on waiting.
 func (w *waiting) decide(tx *Tx, c *waiter, g granted) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if g == (granted{}) {
+		c.undecided()
+		return
+	}
 	c.outcome = &g
 	tx.answered = append(tx.answered, c)
+}
+
+// undecided lets a reserved claim be as it was. One that has left meanwhile waits for its answer.
+func (c *waiter) undecided() {
+	c.outcome = nil
+	if c.left {
+		c.answer <- granted{}
+	}
 }
 
 // answer delivers what was decided, and lets the claims that got nothing stand.
@@ -109,6 +131,12 @@ func (w *waiting) answer(tx *Tx) {
 		c.answer <- *c.outcome
 		c.outcome = nil
 	}
+	for _, c := range tx.replaced {
+		w.remove(c)
+		if !c.left {
+			c.answer <- granted{}
+		}
+	}
 }
 
 // restore forgets what a transaction that was rolled back had decided.
@@ -116,10 +144,7 @@ func (w *waiting) restore(tx *Tx) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range tx.answered {
-		c.outcome = nil
-		if c.left {
-			c.answer <- granted{}
-		}
+		c.undecided()
 	}
 }
 
@@ -171,7 +196,7 @@ func (tx *Tx) settleQueue(queue string) error {
 	}
 	for _, c := range standing {
 		if slices.ContainsFunc(fresh, c.sameKey) {
-			tx.w.store.waiting.decide(tx, c, granted{})
+			tx.replaced = append(tx.replaced, c)
 		} else if err := tx.decide(&q, ok, c, tx.registered[queue]); err != nil {
 			return err
 		}
@@ -202,33 +227,39 @@ func (tx *Tx) fresh(queue string) []*waiter {
 	return list
 }
 
-// decide answers one claim, when there is an answer: the attempt that its key got before, whatever has become
-// of its settings since, a refusal, or the next run.
+// decide answers one claim, when there is an answer.
 func (tx *Tx) decide(q *queue, ok bool, c *waiter, check bool) error {
+	waiting := &tx.w.store.waiting
+	if !waiting.reserve(c) {
+		return nil
+	}
+	answer, err := tx.answer(q, ok, c, check)
+	if err != nil {
+		answer = granted{}
+	}
+	waiting.decide(tx, c, answer)
+	return err
+}
+
+// answer is the attempt that a claim's key got before, whatever has become of its settings since, a refusal,
+// the queue's next run, or nothing.
+func (tx *Tx) answer(q *queue, ok bool, c *waiter, check bool) (granted, error) {
 	if check {
 		again, err := tx.again(c)
-		if err != nil {
-			return err
-		}
-		if again.Run != "" {
-			tx.w.store.waiting.decide(tx, c, granted{ref: again})
-			return nil
+		if again.Run != "" || err != nil {
+			return granted{ref: again}, err
 		}
 		refused, host, err := tx.mayClaim(q, ok, c)
 		if err != nil {
-			return err
+			return granted{}, err
 		}
 		if refused != nil {
-			tx.w.store.waiting.decide(tx, c, granted{err: refused})
-			return nil
+			return granted{err: refused}, nil
 		}
 		q.hosts[c.request.Instance] = host
 	}
 	ref, err := tx.grant(q, c)
-	if err == nil && ref.Run != "" {
-		tx.w.store.waiting.decide(tx, c, granted{ref: ref})
-	}
-	return err
+	return granted{ref: ref}, err
 }
 
 // mayClaim checks that a claim's instance is registered with the newest settings, and returns its host.
@@ -307,7 +338,7 @@ const (
 // grant makes an attempt of the queue's next run. A run that is still to be checked against changed rules
 // holds its queue up: the check, which is under way, touches the queue again.
 func (tx *Tx) grant(q *queue, c *waiter) (run.Ref, error) {
-	if q.free <= 0 || q.dry || tx.w.store.waiting.gone(c) {
+	if q.free <= 0 || q.dry {
 		return run.Ref{}, nil
 	}
 	query := nextRun
@@ -325,13 +356,6 @@ func (tx *Tx) grant(q *queue, c *waiter) (run.Ref, error) {
 	}
 	q.free--
 	return run.Ref{Run: n.id, Attempt: n.attempt + 1}, tx.startAttempt(q, n, c)
-}
-
-// gone reports whether nobody waits for a claim's answer any more.
-func (w *waiting) gone(c *waiter) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return c.left
 }
 
 func (tx *Tx) startAttempt(q *queue, n next, c *waiter) error {

@@ -112,7 +112,7 @@ func runIndex(f api.RunFilter) (index, where string, args []any) {
 
 // runSeqsOfDelivery filters the runs of one delivery, which are few.
 func (v view) runSeqsOfDelivery(f api.RunFilter, before int64) ([]int64, error) {
-	return v.seqs(`SELECT r.seq FROM runs r WHERE r.delivery = (SELECT seq FROM deliveries WHERE id = ?) AND r.seq < ?
+	return v.seqs(`SELECT r.seq FROM runs r INDEXED BY runs_delivery WHERE r.delivery = (SELECT seq FROM deliveries WHERE id = ?) AND r.seq < ?
 		AND (?3 = '' OR r.listener = ?3) AND (?4 = '' OR r.repo = ?4) AND (?5 = '' OR r.branch = ?5) AND (?6 = '' OR r.status = ?6)
 		ORDER BY r.seq DESC LIMIT ?`, f.Delivery, before, f.Listener, f.Repo, f.Branch, string(f.Status), f.Limit+1)
 }

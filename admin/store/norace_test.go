@@ -2,4 +2,7 @@
 
 package store
 
-const raceFactor = 1
+const (
+	raceFactor = 1
+	fillFactor = 1
+)

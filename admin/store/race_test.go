@@ -2,5 +2,8 @@
 
 package store
 
-// raceFactor is how much slower the race detector may make things.
-const raceFactor = 20
+// The race detector makes SQLite many times slower: it gets less to do, and more time.
+const (
+	raceFactor = 20
+	fillFactor = 50
+)

@@ -158,8 +158,9 @@ func (v view) run(id string) (seq int64, r run.Run, err error) {
 	return seq, r, err
 }
 
-// Claimed reads what a claim is answered with, but for the lease.
-func (s *Store) Claimed(ctx context.Context, ref run.Ref) (api.Claim, error) {
+// Claimed reads what a claim is answered with, but for the lease. A payload of more than limit bytes is left
+// out: Stored reads it.
+func (s *Store) Claimed(ctx context.Context, ref run.Ref, limit int64) (api.Claim, error) {
 	c := api.Claim{Attempt: ref.Attempt}
 	err := s.view(ctx, func(v view) error {
 		seq, r, err := v.run(ref.Run)
@@ -168,8 +169,8 @@ func (s *Store) Claimed(ctx context.Context, ref run.Ref) (api.Claim, error) {
 		}
 		c.Run = r
 		_, err = v.row([]any{&c.Delivery.ID, &c.Delivery.Event, &c.Delivery.ContentType, &c.Payload},
-			`SELECT d.id, d.event, d.content_type, p.body FROM runs r JOIN deliveries d ON d.seq = r.delivery
-			JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, seq)
+			`SELECT d.id, d.event, d.content_type, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r JOIN deliveries d ON d.seq = r.delivery
+			JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, limit, seq)
 		return err
 	})
 	return c, err

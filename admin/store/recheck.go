@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 
-	"lightspeed/event"
 	"lightspeed/run"
 )
 
@@ -46,7 +45,7 @@ func (s *Store) StaleListeners(ctx context.Context) ([]string, error) {
 // StaleRun is a run that waits and was decided by rules that are not the newest.
 type StaleRun struct {
 	Run      string
-	Delivery event.Delivery
+	Delivery string
 	at       place
 	seq      int64
 }
@@ -64,12 +63,10 @@ func (s *Store) Stale(ctx context.Context, listener string, matchID int64, after
 	var list []StaleRun
 	err := s.read(ctx, func(row scanner) error {
 		var r StaleRun
-		d := &r.Delivery
-		err := row.Scan(&r.seq, &r.Run, &r.at.ord, &r.at.rank, &d.ID, &d.Event, &d.ContentType, &d.Body)
+		err := row.Scan(&r.seq, &r.Run, &r.at.ord, &r.at.rank, &r.Delivery)
 		list = append(list, r)
 		return err
-	}, `SELECT r.seq, r.id, r.ord, r.rank, d.id, d.event, d.content_type, p.body
-		FROM runs r JOIN deliveries d ON d.seq = r.delivery JOIN payloads p ON p.delivery = d.seq
+	}, `SELECT r.seq, r.id, r.ord, r.rank, d.id FROM runs r JOIN deliveries d ON d.seq = r.delivery
 		WHERE r.listener = ? AND r.slot = 0 AND (r.ord, r.rank) > (?, ?) AND r.match_id <> ? ORDER BY r.ord, r.rank LIMIT ?`,
 		listener, from.ord, from.rank, matchID, limit)
 	return list, err

@@ -115,7 +115,7 @@ CREATE TABLE runs (
 	match_id INTEGER NOT NULL,
 	expires INTEGER NOT NULL
 );
-CREATE INDEX runs_delivery ON runs (delivery, listener);
+CREATE INDEX runs_delivery ON runs (delivery, seq);
 CREATE UNIQUE INDEX runs_once ON runs (delivery, listener) WHERE cause = 'delivery';
 CREATE INDEX runs_queue ON runs (listener, ord, rank) WHERE slot = 0;
 CREATE INDEX runs_expires ON runs (expires) WHERE slot = 0;

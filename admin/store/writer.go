@@ -162,6 +162,7 @@ type Tx struct {
 	claims     []*waiter // new ones
 	registered map[string]bool
 	answered   []*waiter
+	replaced   []*waiter // standing claims whose key has come again
 	work       []Work
 	stale      bool // runs are to be checked against changed rules
 }
