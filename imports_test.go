@@ -18,23 +18,24 @@ var imports = map[string]string{
 	"run":    "event",
 	"match":  "event",
 	"api":    "event run match secret",
+	"fault":  "",
 
 	"broker":          "secret",
 	"broker/embedded": "broker secret",
 	"broker/rabbit":   "broker secret",
 
-	"hooks":       "api event secret hooks/spool",
-	"hooks/spool": "event",
-	"admin":       "admin/store api broker event match run secret",
-	"admin/store": "api event match run",
+	"hooks":       "api event fault secret hooks/spool",
+	"hooks/spool": "event fault",
+	"admin":       "admin/store api broker event fault match run secret",
+	"admin/store": "api event fault match run",
 
 	"notify":              "event run secret",
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":         "api broker event match notify run secret listener/config listener/journal listener/process",
+	"listener":         "api broker event fault match notify run secret listener/config listener/journal listener/process",
 	"listener/config":  "match run secret",
-	"listener/journal": "api run",
+	"listener/journal": "api fault run",
 	"listener/process": "",
 }
 

@@ -13,6 +13,7 @@ import (
 	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/fault"
 )
 
 // Bodies over largeBody bytes are taken, and handed out, maxLargeBodies at a time: each may take several times
@@ -150,7 +151,9 @@ func (s *Server) accept(ctx context.Context, d event.Delivery) (api.Receipt, err
 			return api.Receipt{}, err
 		}
 		a.Generation, a.Matched = decided.generation, decided.matched
+		fault.Point("admin.accepting")
 		receipt, err := s.store.Accept(ctx, a)
+		fault.Point("admin.accepted")
 		if errors.Is(err, store.ErrRulesChanged) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/match"
 	"lightspeed/run"
 )
@@ -39,6 +40,7 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("admin.registered")
 	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
 	s.hints.changed(name)
 	for _, ref := range done.Renewed {
@@ -243,6 +245,7 @@ func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
+	fault.Point("admin.claimed")
 	return s.answerClaim(w, r, ref)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"lightspeed/admin/store"
 	"lightspeed/event"
+	"lightspeed/fault"
 )
 
 // recheckLoop matches runs that wait again after their listener's rules have changed.
@@ -84,6 +85,7 @@ func (s *Server) recheckBy(ctx context.Context, name string, own ruled, known bo
 		if err := s.store.Judge(ctx, name, own.matched.MatchID, verdicts); err != nil {
 			return err
 		}
+		fault.Point("admin.judged")
 		last = &batch[len(batch)-1]
 	}
 	return ctx.Err()

@@ -8,6 +8,7 @@ import (
 
 	"lightspeed/admin/store"
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/run"
 )
 
@@ -199,7 +200,10 @@ func (s *Server) finish(r *http.Request, ref run.Ref, f api.Finish) error {
 			return err
 		}
 	}
-	return s.store.Finish(r.Context(), ref, f)
+	fault.Point("admin.finish.logged")
+	err = s.store.Finish(r.Context(), ref, f)
+	fault.Point("admin.finish.committed")
+	return err
 }
 
 func (s *Server) logComplete(ref run.Ref, want int64) error {
@@ -212,6 +216,7 @@ func (s *Server) logComplete(ref run.Ref, want int64) error {
 		incomplete.Offset = size
 		return incomplete
 	}
+	fault.Point("admin.finish.syncing")
 	return s.logs.sync(ref)
 }
 
@@ -242,7 +247,9 @@ func (s *Server) postLog(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
+	fault.Point("admin.log.appending")
 	next, err := s.logs.append(ref, offset, *chunk)
+	fault.Point("admin.log.appended")
 	var gap gapError
 	if errors.As(err, &gap) {
 		refused := api.Errorf(http.StatusConflict, api.LogGap, "the log of run %s ends at %d here: go on from there", ref.Run, gap.end)

@@ -15,6 +15,7 @@ import (
 
 	"lightspeed/admin/store"
 	"lightspeed/broker"
+	"lightspeed/fault"
 	"lightspeed/secret"
 )
 
@@ -189,7 +190,9 @@ func (s *Server) giveUp(ctx context.Context, expired []lease) {
 		group.Go(func() {
 			reason := fmt.Sprintf("listener on %s was not heard of for %s", l.host, store.Plain(s.opt.Lease))
 			s.log.Warn("attempt given up", "run", l.ref.Run, "attempt", l.ref.Attempt, "listener", l.listener, "reason", reason)
+			fault.Point("admin.giving-up")
 			s.report(s.store.GiveUp(ctx, l.ref, reason), "giving up run "+l.ref.Run)
+			fault.Point("admin.gave-up")
 		})
 	}
 	group.Wait()

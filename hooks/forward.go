@@ -11,6 +11,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/fault"
 	"lightspeed/hooks/spool"
 )
 
@@ -99,6 +100,7 @@ func (s *Server) forward(ctx context.Context, e spool.Entry, trouble *trouble) e
 	if err != nil {
 		return err
 	}
+	fault.Point("hooks.forwarded")
 	trouble.passed()
 	s.note(d, receipt.Status, "runs", len(receipt.Runs), "spooled_for", time.Since(d.ReceivedAt).Round(time.Millisecond).String())
 	if err := s.spool.Done(e); err != nil {

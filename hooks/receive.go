@@ -10,6 +10,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/fault"
 	"lightspeed/hooks/spool"
 )
 
@@ -35,6 +36,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
+	fault.Point("hooks.answering")
 	status := http.StatusAccepted
 	if receipt.Status == api.Pong {
 		status = http.StatusOK
@@ -156,9 +158,11 @@ func badRequest(format string, args ...any) error {
 func (s *Server) handOver(ctx context.Context, d event.Delivery) (api.Receipt, error) {
 	why := errors.New("others wait in the spool")
 	if s.spool.Empty() {
+		fault.Point("hooks.delivering")
 		// GitHub hanging up must not cut this short: the delivery is there, and what becomes of it is known soon.
 		receipt, err := s.deliver(context.WithoutCancel(ctx), d, adminLimit)
 		if err == nil {
+			fault.Point("hooks.delivered")
 			s.note(d, receipt.Status, "runs", len(receipt.Runs))
 			return receipt, nil
 		}

@@ -10,6 +10,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/fault"
 	"lightspeed/listener/journal"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -41,6 +42,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 		l.awaitDisk(ctx)
 		return false
 	}
+	fault.Point("listener.journaled")
 	a := l.newAttempt(entry)
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
@@ -132,6 +134,7 @@ func (a *attempt) work(ctx context.Context, f facts, wrong string) Outcome {
 	}
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, started: func(id process.ID) {
+		fault.Point("listener.started")
 		if err := a.entry.SetProcess(journal.Process(id)); err != nil {
 			a.log.Warn("journal could not note the run's process", "err", err)
 		}
@@ -143,12 +146,14 @@ func (a *attempt) stop(why *stop) { a.cancel(why) }
 
 // settle closes the log, and writes down how the attempt ended.
 func (a *attempt) settle(o Outcome) {
+	fault.Point("listener.ended")
 	a.entry.Log.Close()
 	size, _ := a.entry.Log.Size()
 	f := api.Finish{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, LogBytes: size, LogCut: a.entry.Log.Cut()}
 	if err := a.entry.SetResult(f); err != nil {
 		a.log.Error("journal could not note how the run ended; it is reported all the same", "err", err)
 	}
+	fault.Point("listener.settled")
 	a.log.Info("run ended", "status", o.Status, "reason", o.Reason, "log_bytes", size)
 }
 
@@ -159,6 +164,7 @@ func (a *attempt) report(ctx context.Context, ship *shipment) {
 	for !a.over.Load() {
 		f := *a.entry.Result()
 		f.LogBytes = min(f.LogBytes, ship.limit)
+		fault.Point("listener.finishing")
 		err := a.l.admin.try(ctx, a.log, "reporting the run's end", func(ctx context.Context) error {
 			_, err := a.l.opt.Admin.Finish(ctx, a.ref, f)
 			return err
@@ -166,6 +172,7 @@ func (a *attempt) report(ctx context.Context, ship *shipment) {
 		var refused *api.Error
 		switch {
 		case err == nil:
+			fault.Point("listener.finished")
 			a.l.journal.Remove(a.entry)
 			return
 		case errors.As(err, &refused) && refused.Code == api.LogIncomplete && refused.Offset < ship.limit:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/run"
 )
 
@@ -58,6 +59,7 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		asked := time.Now()
 		claim, err := l.claim(ctx, key, claimWait)
 		if claim != nil {
+			fault.Point("listener.claimed")
 			l.admin.heard(nil)
 			return claim, nil
 		}

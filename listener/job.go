@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lightspeed/fault"
 	"lightspeed/listener/config"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -80,6 +81,7 @@ func (j job) steps(ctx context.Context, tree *process.Tree) Outcome {
 		if ctx.Err() != nil {
 			return j.stopped(ctx, process.Result{ExitCode: -1})
 		}
+		fault.Point("listener.starting")
 		result := tree.Run(ctx, process.Command{Argv: argv(step), Dir: j.config.Cwd, Env: env})
 		if result.Passed() {
 			continue

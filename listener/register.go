@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 )
 
 // revision is the config's, within this process. A listener does not reload its config: another is started.
@@ -36,6 +37,7 @@ func (l *Listener) register(ctx context.Context) error {
 	if err != nil {
 		return nil
 	}
+	fault.Point("listener.registered")
 	l.registered, l.returns = true, l.admin.returns()
 	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
 	l.setOutdated(answer.Outdated)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/listener/config"
 	"lightspeed/run"
 )
@@ -50,6 +51,7 @@ func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 			continue
 		}
 		a.l.admin.heard(nil)
+		fault.Point("listener.renewed")
 		a.renewed.Store(int64(asked.Sub(begun)))
 		pause.reset()
 		if cancel != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"lightspeed/fault"
 	"lightspeed/listener/journal"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -62,6 +63,7 @@ func (a *attempt) cutOff(ctx context.Context) {
 	marks := facts{run: a.ref.Run, attempt: a.ref.Attempt}.marks()
 	leader := process.ID(a.entry.Process())
 	rest := process.Leftovers{Marks: marks, Leader: leader}.End(ctx, a.l.opt.Config.Grace)
+	fault.Point("listener.leftovers.ended")
 	line := "\nlightspeed: the listener was ended while this ran\n"
 	if rest.Ended > 0 {
 		a.log.Warn("ended what a cut-off run had left running", "processes", rest.Ended)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 )
 
 const (
@@ -118,6 +119,7 @@ func (s *shipment) read(size int64) ([]byte, error) {
 
 // send hands in a chunk, and reports whether admin took it or said where to go on.
 func (s *shipment) send(ctx context.Context, chunk []byte) bool {
+	fault.Point("listener.log.sending")
 	next, err := s.a.l.opt.Admin.AppendLog(ctx, s.a.ref, s.offset, chunk)
 	if ctx.Err() != nil && err != nil {
 		return false
@@ -127,6 +129,7 @@ func (s *shipment) send(ctx context.Context, chunk []byte) bool {
 	var refused *api.Error
 	switch {
 	case err == nil:
+		fault.Point("listener.log.sent")
 		s.offset = next
 		return true
 	case errors.As(err, &refused) && refused.Code == api.LogGap:

@@ -12,6 +12,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 )
 
 // maxBatch bounds how many operations share a commit.
@@ -85,6 +86,7 @@ func (w *writer) commit(batch []*op) {
 	} else if len(batch) == 1 {
 		w.attempt(batch)
 	}
+	fault.Point("store.answering")
 	for _, o := range batch {
 		o.done <- o.err
 	}
@@ -181,10 +183,12 @@ func (tx *Tx) commit() error {
 			return err
 		}
 	}
+	fault.Point("store.committing")
 	if _, err := tx.w.stmtExec("COMMIT"); err != nil {
 		return err
 	}
 	if tx.dirty {
+		fault.Point("store.committed")
 		s.commits.Add(1)
 	}
 	s.generation.Store(tx.generation)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lightspeed/event"
+	"lightspeed/fault"
 )
 
 // A spool file is one line of JSON, the header, and then the body as it came.
@@ -116,7 +117,12 @@ func writeFile(path string, parts ...[]byte) (err error) {
 			return err
 		}
 	}
-	return f.Sync()
+	fault.Point("spool.file.written")
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	fault.Point("spool.file.synced")
+	return nil
 }
 
 // remove takes a file away; one that is gone already is no error.

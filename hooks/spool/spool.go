@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"lightspeed/event"
+	"lightspeed/fault"
 )
 
 const (
@@ -210,9 +211,11 @@ func (s *Spool) write(tmp string, head, body []byte) (uint64, error) {
 	if err != nil {
 		return 0, errors.Join(err, remove(tmp))
 	}
+	fault.Point("spool.named")
 	if err := s.folder.sync(); err != nil {
 		return 0, errors.Join(err, remove(s.file(seq)))
 	}
+	fault.Point("spool.synced")
 	return seq, nil
 }
 
@@ -282,6 +285,7 @@ func (s *Spool) damage(e Entry, what error) error {
 // Done removes a delivery that admin has. After a power loss it may be there again: admin knows its id.
 func (s *Spool) Done(e Entry) error {
 	err := remove(s.file(e.Seq))
+	fault.Point("spool.removed")
 	s.drop(e)
 	if err != nil {
 		return fmt.Errorf("remove from spool: %w", err)
@@ -296,6 +300,7 @@ func (s *Spool) Refuse(e Entry) (string, error) { return s.setAside(e, s.refused
 func (s *Spool) setAside(e Entry, to *folder) (string, error) {
 	path := filepath.Join(to.path, name(e.Seq))
 	err := os.Rename(s.file(e.Seq), path)
+	fault.Point("spool.set-aside")
 	if err == nil {
 		s.drop(e)
 		to.files.Add(1)

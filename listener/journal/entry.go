@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/run"
 )
 
@@ -58,6 +59,7 @@ func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance stri
 	if e.Log, err = createLog(e.dir, maxLog, log.With("run", e.ref.Run)); err != nil {
 		return err
 	}
+	fault.Point("journal.claiming")
 	claim.Payload = nil
 	if err := writeJSON(e.file(claimFile), claimed{instance, claim}); err != nil {
 		e.Log.Discard()

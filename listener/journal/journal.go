@@ -22,6 +22,7 @@ import (
 	"sync"
 
 	"lightspeed/api"
+	"lightspeed/fault"
 	"lightspeed/run"
 )
 
@@ -166,7 +167,10 @@ func (j *Journal) Probe() error {
 func (j *Journal) Remove(e *Entry) {
 	e.Log.Discard()
 	// The claim goes first: without it the rest is rubbish that the next Open clears away.
-	err := errors.Join(os.Remove(filepath.Join(e.dir, claimFile)), os.RemoveAll(e.dir))
+	err := os.Remove(filepath.Join(e.dir, claimFile))
+	fault.Point("journal.claim.removed")
+	err = errors.Join(err, os.RemoveAll(e.dir))
+	fault.Point("journal.removed")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		j.log.Warn("journal entry cannot be removed", "folder", e.dir, "err", err)
 	}
@@ -208,7 +212,12 @@ func writeJSON(file string, value any) error {
 	if err := os.WriteFile(tmp, text, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(tmp, file)
+	fault.Point("journal.json.written")
+	if err := os.Rename(tmp, file); err != nil {
+		return err
+	}
+	fault.Point("journal.json.named")
+	return nil
 }
 
 // maxJSON bounds what is read of one of the journal's small files, in bytes.

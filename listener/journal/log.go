@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"lightspeed/fault"
 )
 
 // logFile holds the first part of the output, at most half of what is kept.
@@ -88,6 +90,7 @@ func (l *Log) Write(p []byte) (int, error) {
 		l.log.Error("output cannot be written to disk; the run goes on without it", "err", err)
 		l.missing, l.why = int64(len(p)-n), err
 	}
+	fault.Point("journal.log.written")
 	select {
 	case l.changed <- struct{}{}:
 	default:
