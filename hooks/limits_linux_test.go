@@ -56,10 +56,10 @@ func TestMemoryUnderFlood(t *testing.T) {
 			taken.Add(1)
 		}
 	}
-	for i := range 10 {
+	for i := range 6 {
 		flood.Go(func() { send(fmt.Sprintf("large-%d", i), large, signedLarge) })
 		flood.Go(func() {
-			for n := range 4 {
+			for n := range 3 {
 				send(fmt.Sprintf("small-%d-%d", i, n), small, signedSmall)
 			}
 		})

@@ -11,7 +11,7 @@ import (
 
 // checkEvery is how long a check's result is taken for what is. Anyone may ask, and each check costs an fsync
 // and a request to admin.
-const checkEvery = 5 * time.Second
+const checkEvery = time.Second
 
 type healthy interface {
 	Healthy(context.Context) error

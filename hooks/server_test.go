@@ -292,6 +292,13 @@ func (a *fakeAdmin) stored() []string {
 	return append([]string(nil), a.ids...)
 }
 
+// delivery returns what is stored under an id.
+func (a *fakeAdmin) delivery(id string) event.Delivery {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.bodies[id]
+}
+
 func (a *fakeAdmin) client(t *testing.T) *api.Client {
 	t.Helper()
 	c, err := api.NewClient(a.URL, secret.New("hooks"), client(t))

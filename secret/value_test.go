@@ -66,9 +66,9 @@ func TestNoVerbShowsTheValue(t *testing.T) {
 		}
 		seen(t, name+" Sprint", fmt.Sprint(carrier, carrier))
 		seen(t, name+" Sprintln", fmt.Sprintln(carrier))
-		none, width := "none", "%*d" // not constant, or vet finds the mistake that is made here
-		seen(t, name+" extra", fmt.Sprintf(none, carrier))
-		seen(t, name+" width", fmt.Sprintf(width, carrier, 1))
+		for _, wrong := range []string{"none", "%*d", "%[9]d"} {
+			seen(t, name+" "+wrong, fmt.Sprintf(wrong, carrier, 1))
+		}
 	}
 }
 

@@ -53,11 +53,11 @@ func encodeHeader(d event.Delivery) ([]byte, error) {
 
 // decode reads a whole spool file; the delivery's body is part of data. An error says what is damaged.
 func decode(data []byte) (event.Delivery, error) {
-	line, body, found := bytes.Cut(data[:min(len(data), maxHeader)], []byte("\n"))
-	if !found {
+	end := bytes.IndexByte(data[:min(len(data), maxHeader)], '\n')
+	if end < 0 {
 		return event.Delivery{}, errors.New("the header is cut off")
 	}
-	body = data[len(line)+1:]
+	line, body := data[:end], data[end+1:]
 	var h header
 	if err := json.Unmarshal(line, &h); err != nil {
 		return event.Delivery{}, errors.New("the header is not JSON")
