@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,9 @@ func main() {
 }
 
 func (b *bench) run(ctx context.Context, names []string) (err error) {
+	if b.root, err = filepath.Abs(b.root); err != nil { // programs start in other folders
+		return err
+	}
 	if b.dir, err = os.MkdirTemp(b.root, ".bench-"); err != nil {
 		return err
 	}
