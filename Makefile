@@ -1,0 +1,54 @@
+# make test   installs what the tests need, then checks and tests everything, with the race detector
+# make build  ./lightspeed, one static file
+# make bench  the numbers of docs/performance.md, each beside its limit or its peer
+# make chaos  real processes, killed, frozen and cut off; SEED and DURATION choose which and how long
+# make fuzz   every fuzz target for FUZZTIME (20 s)
+
+GO       ?= go
+SEED     ?= $(shell date +%s)
+DURATION ?= 1m
+FUZZTIME ?= 20s
+
+# Programs that the tests run: the program, and the Debian package that it comes from.
+NEEDED = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server chromium:chromium
+
+.PHONY: all build test check tools bench chaos fuzz
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o lightspeed .
+
+test: tools check
+	$(GO) test -race -timeout 9m ./...
+
+check:
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+# What is missing is installed when this is root and there is apt-get, and named otherwise.
+tools:
+	@missing=; PATH="$$PATH:/usr/sbin"; for one in $(NEEDED); do \
+	  command -v $${one%%:*} >/dev/null || missing="$$missing $${one#*:}"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+	  echo "make test needs, and does not find:$$missing" >&2; exit 1; \
+	fi
+
+bench:
+	$(GO) run ./bench
+	$(GO) test -run '^$$' -bench . -benchmem ./match ./admin/store
+
+chaos:
+	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION)
+
+fuzz:
+	@$(GO) list ./... | while read -r package; do \
+	  for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	  done; \
+	done
