@@ -168,7 +168,7 @@ func postUntilKilled(t *testing.T, round int, admin *fakeAdmin, state string, pr
 // waitDrained waits until what earlier rounds left in the spool has been handed in.
 func waitDrained(t *testing.T, c *http.Client, at string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/readyz", nil)
 		if err != nil {
 			t.Fatal(err)
