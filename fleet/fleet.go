@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -22,10 +23,11 @@ import (
 	"time"
 )
 
-// Build compiles the lightspeed binary of the module at root, as it is shipped, into dir.
-func Build(ctx context.Context, root, dir string) (string, error) {
+// Build compiles the lightspeed binary of the module at root, as it is shipped but for the flags, into dir.
+func Build(ctx context.Context, root, dir string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "lightspeed")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", bin, ".")
+	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin}, flags...)
+	build := exec.CommandContext(ctx, "go", append(args, ".")...)
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
@@ -34,14 +36,19 @@ func Build(ctx context.Context, root, dir string) (string, error) {
 	return bin, nil
 }
 
-// Port returns a TCP port on loopback that was free a moment ago.
+// Port returns a TCP port on loopback that was free a moment ago. It is below those that outgoing connections
+// get: a server that is killed finds it free again.
 func Port() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var failed error
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err == nil {
+			return port, l.Close()
+		}
+		failed = err
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, failed
 }
 
 // Process is one running program of the fleet.
@@ -166,6 +173,17 @@ func (p *Process) Stop(d time.Duration) error {
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
+
+// Killed reports whether SIGKILL ended the process.
+func (p *Process) Killed() bool {
+	select {
+	case <-p.done:
+	default:
+		return false
+	}
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
 
 // Log returns the end of what the process wrote to stderr.
 func (p *Process) Log() string { return p.log.String() }
