@@ -11,8 +11,8 @@ marks=$1 most=$2 me=$LIGHTSPEED_RUN_ID.$LIGHTSPEED_ATTEMPT
 echo $$ > "$marks/live/$me"
 alive=0
 for mark in "$marks"/live/*; do
-	read -r pid < "$mark" 2>/dev/null || continue
-	grep -qsz "^LIGHTSPEED_RUN_ID=" "/proc/$pid/environ" || continue
+	{ read -r pid < "$mark"; } 2>/dev/null || continue
+	[ -d "/proc/$pid" ] || continue
 	alive=$((alive + 1))
 	other=${mark##*/}
 	if [ "$other" != "$me" ] && [ "${other%.*}" = "$LIGHTSPEED_RUN_ID" ]; then echo "$other" > "$marks/overlap/$me"; fi
@@ -20,7 +20,7 @@ done
 [ "$alive" -le "$most" ] || echo "$alive" > "$marks/crowd/$me"
 i=0
 while [ $i -lt 20 ]; do i=$((i + 1)); echo "$me line $i"; done
-case $LIGHTSPEED_BRANCH in *slow) sleep 2 ;; esac
+case $LIGHTSPEED_BRANCH in *slow) sleep 1 ;; esac
 while [ $i -lt 40 ]; do i=$((i + 1)); echo "$me line $i"; done
 rm -f "$marks/live/$me"
 echo > "$marks/ended/$me"

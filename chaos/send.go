@@ -77,7 +77,7 @@ func push(template []byte, random *rand.Rand, i int) []byte {
 		panic(err)
 	}
 	kind := "quick"
-	if random.IntN(20) == 0 {
+	if random.IntN(30) == 0 {
 		kind = "slow"
 	}
 	commit := sha256.Sum256(fmt.Appendf(nil, "%d %d", i, random.Uint64()))
