@@ -47,6 +47,8 @@ type Listener struct {
 	host    string
 	slots   chan struct{} // one for each run at once
 
+	patience time.Duration // leavePatience
+
 	// What admin said last, for the goroutine that claims alone.
 	registered bool
 	returns    int // link.returns when it was registered
@@ -79,7 +81,7 @@ func New(o Options) (*Listener, error) {
 	return &Listener{
 		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, log: o.Log,
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
-		slots: make(chan struct{}, max(o.Config.Concurrency, 1)), running: map[run.Ref]*attempt{},
+		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)), running: map[run.Ref]*attempt{},
 	}, nil
 }
 
@@ -102,7 +104,7 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 	l.sayWhatRuns()
 	l.works.Wait()
-	timer := time.AfterFunc(leavePatience, stopReporting)
+	timer := time.AfterFunc(l.patience, stopReporting)
 	defer timer.Stop()
 	l.reports.Wait()
 	if refused == nil {

@@ -92,6 +92,7 @@ func launch(t *testing.T, f *fakeAdmin, c config.Config, state string, temporary
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.patience = time.Second
 	var ctx context.Context
 	ctx, s.stop = context.WithCancel(context.Background())
 	go func() { s.ended <- s.Run(ctx) }()
@@ -553,8 +554,8 @@ func TestClaimCutByAStopIsGivenBack(t *testing.T) {
 	r := f.push("r1")
 	close(held)
 	s.wait(t)
-	if r.status != run.Queued || r.finish != nil {
-		t.Errorf("run is %s", r.status)
+	if r.status != run.Queued || r.claim.Attempt != 1 {
+		t.Errorf("run is %s after %d attempts", r.status, r.claim.Attempt)
 	}
 }
 
@@ -631,11 +632,11 @@ func TestSlowAdminDoesNotSlowTheRun(t *testing.T) {
 	f := newFakeAdmin(t)
 	held := make(chan struct{})
 	f.hold["log"] = held
-	s := listen(t, f, conf("head -c 20000000 /dev/zero"), t.TempDir())
+	s := listen(t, f, conf("head -c 5000000 /dev/zero"), t.TempDir())
 	r := f.push("r1")
 	eventually(t, "the run's end", func() bool { return s.said.times("run ended") == 1 })
 	close(held)
-	if end := f.awaitEnd(r); end.LogBytes != 20_000_000 || len(f.logOf(r)) != 20_000_000 {
+	if end := f.awaitEnd(r); end.LogBytes != 5_000_000 || len(f.logOf(r)) != 5_000_000 {
 		t.Errorf("got %+v", end)
 	}
 }

@@ -19,7 +19,8 @@ const settleDown = 100 * time.Millisecond
 // may start the run elsewhere.
 func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 	begun := time.Now()
-	if a.l.opt.Config.OnLost == config.Requeue {
+	requeue := a.l.opt.Config.OnLost == config.Requeue
+	if requeue {
 		watching, stop := context.WithCancel(ctx)
 		watched := make(chan struct{})
 		defer func() {
@@ -81,20 +82,27 @@ func cancelled(c api.Cancel) string {
 	return reason
 }
 
-// watch ends the commands when no renewal has been answered for 25/30 of the lease: after 30/30 admin may start
-// the run elsewhere, and it must not run twice. SIGKILL comes within the time that is left, whatever the grace.
+// patience is how long an attempt that may be started elsewhere goes on without an answer: 25/30 of the lease.
+func patience(lease time.Duration) time.Duration { return lease * 25 / 30 }
+
+// silent is how long ago the last renewal was asked for that was answered.
+func (a *attempt) silent(begun time.Time) time.Duration {
+	return time.Since(begun) - time.Duration(a.renewed.Load())
+}
+
+// watch ends the commands when renewals are not answered: after 30/30 of the lease admin may start the run
+// elsewhere, and it must not run twice. SIGKILL comes within the time that is left, whatever the grace.
 func (a *attempt) watch(ctx context.Context, begun time.Time, lease time.Duration) {
-	patience := lease * 25 / 30
 	for {
-		silent := time.Since(begun) - time.Duration(a.renewed.Load())
-		if silent >= patience {
+		silent := a.silent(begun)
+		if silent >= patience(lease) {
 			a.stop(&stop{
 				status: run.Lost, grace: lease * 2 / 30, hasty: true,
-				reason: fmt.Sprintf("no renewal was answered for %v, and on_lost is requeue: ended here, since it may be started elsewhere", patience),
+				reason: fmt.Sprintf("no renewal was answered for %v, and on_lost is requeue: ended here, since it may be started elsewhere", patience(lease)),
 			})
 			return
 		}
-		if !sleep(ctx, patience-silent) {
+		if !sleep(ctx, patience(lease)-silent) {
 			return
 		}
 	}
