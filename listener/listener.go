@@ -104,13 +104,33 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 	l.sayWhatRuns()
 	l.works.Wait()
-	timer := time.AfterFunc(l.patience, stopReporting)
-	defer timer.Stop()
-	l.reports.Wait()
+	l.awaitReports(stopReporting)
 	if refused == nil {
 		l.leave(reporting)
 	}
 	return refused
+}
+
+// awaitReports waits until admin has been told how all runs ended, or patience is over.
+func (l *Listener) awaitReports(stop context.CancelFunc) {
+	told := make(chan struct{})
+	go func() {
+		l.reports.Wait()
+		close(told)
+	}()
+	select {
+	case <-told:
+		return
+	case <-time.After(l.patience / 10):
+		l.log.Info("waits for admin to take how the runs ended", "at_most", l.patience)
+	}
+	select {
+	case <-told:
+		return
+	case <-time.After(l.patience):
+	}
+	stop()
+	<-told
 }
 
 // sayWhatRuns names the runs that a stop waits for.

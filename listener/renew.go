@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"lightspeed/api"
@@ -22,18 +23,13 @@ func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 	requeue := a.l.opt.Config.OnLost == config.Requeue
 	if requeue {
 		watching, stop := context.WithCancel(ctx)
-		watched := make(chan struct{})
-		defer func() {
-			stop()
-			<-watched
-		}()
-		go func() {
-			defer close(watched)
-			a.watch(watching, begun, lease)
-		}()
+		var watch sync.WaitGroup
+		watch.Go(func() { a.watch(watching, begun, lease) })
+		defer watch.Wait()
+		defer stop()
 	}
 	sleep(ctx, min(settleDown, lease/10))
-	pause := backoff{last: lease / 10}
+	pause, said := backoff{last: lease / 10}, trouble{log: a.log, what: "renewing the lease"}
 	wait := lease / 3
 	for ctx.Err() == nil && !a.over.Load() {
 		asked := time.Now()
@@ -46,15 +42,20 @@ func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 				a.giveUp(err)
 			}
 			return
-		case err != nil:
-			a.l.admin.heard(err)
+		}
+		a.l.admin.heard(err)
+		said.heard(err)
+		if err != nil {
 			pause.wait(ctx)
 			continue
 		}
-		a.l.admin.heard(nil)
-		fault.Point("listener.renewed")
-		a.renewed.Store(int64(asked.Sub(begun)))
 		pause.reset()
+		fault.Point("listener.renewed")
+		if requeue && a.silent(begun) >= patience(lease) {
+			a.yield(lease) // too late, as after a machine's sleep: another may have the run by now
+			return
+		}
+		a.renewed.Store(int64(asked.Sub(begun)))
 		if cancel != nil {
 			a.stop(&stop{status: run.Cancelled, reason: cancelled(*cancel)})
 			wait = 0 // that there is a cancel is known
@@ -90,20 +91,25 @@ func (a *attempt) silent(begun time.Time) time.Duration {
 	return time.Since(begun) - time.Duration(a.renewed.Load())
 }
 
-// watch ends the commands when renewals are not answered: after 30/30 of the lease admin may start the run
-// elsewhere, and it must not run twice. SIGKILL comes within the time that is left, whatever the grace.
+// watch ends the commands when renewals are not answered.
 func (a *attempt) watch(ctx context.Context, begun time.Time, lease time.Duration) {
 	for {
-		silent := a.silent(begun)
-		if silent >= patience(lease) {
-			a.stop(&stop{
-				status: run.Lost, grace: lease * 2 / 30, hasty: true,
-				reason: fmt.Sprintf("no renewal was answered for %v, and on_lost is requeue: ended here, since it may be started elsewhere", patience(lease)),
-			})
+		left := patience(lease) - a.silent(begun)
+		if left <= 0 {
+			a.yield(lease)
 			return
 		}
-		if !sleep(ctx, patience(lease)-silent) {
+		if !sleep(ctx, left) {
 			return
 		}
 	}
+}
+
+// yield ends the commands: after 30/30 of the lease admin may start the run elsewhere, and it must not run
+// twice. SIGKILL comes within the time that is left, whatever the grace.
+func (a *attempt) yield(lease time.Duration) {
+	a.stop(&stop{
+		status: run.Lost, grace: lease * 2 / 30, hasty: true,
+		reason: fmt.Sprintf("no renewal was answered for %v, and on_lost is requeue: ended here, since it may be started elsewhere", patience(lease)),
+	})
 }

@@ -1,8 +1,10 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -33,8 +35,9 @@ type Log struct {
 	tail    *tail // nil until the head is full
 	closed  bool
 
-	missing int64 // bytes that could not be written since it last went well
-	why     error // what was wrong then
+	missing int64  // bytes that could not be written since it last went well
+	why     error  // what was wrong then
+	last    string // announces what is missing at the end; in memory, since it could not be written either
 }
 
 func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
@@ -77,8 +80,7 @@ func (l *Log) Write(p []byte) (int, error) {
 		return len(p), nil
 	}
 	if l.missing > 0 {
-		notice := fmt.Sprintf("\nlightspeed: %d bytes of output are missing here: %v\n", l.missing, l.why)
-		if n, err := l.put([]byte(notice)); err != nil {
+		if n, err := l.put([]byte(l.hole())); err != nil {
 			l.unput(n)
 			l.missing += int64(len(p))
 			return len(p), nil
@@ -115,6 +117,20 @@ func (l *Log) put(p []byte) (int, error) {
 	return n + more, err
 }
 
+// hole announces what could not be written.
+func (l *Log) hole() string {
+	return fmt.Sprintf("\nlightspeed: %d bytes of output are missing here: %s\n", l.missing, plain(l.why))
+}
+
+// plain is an error without the path that it happened to: that is nobody's business but this machine's.
+func plain(err error) string {
+	var where *fs.PathError
+	if errors.As(err, &where) {
+		err = where.Err
+	}
+	return err.Error()
+}
+
 // unput takes back a notice that was written in part.
 func (l *Log) unput(n int) {
 	if l.tail == nil {
@@ -133,7 +149,7 @@ func (l *Log) Close() {
 		return
 	}
 	if l.missing > 0 {
-		_, _ = l.put(fmt.Appendf(nil, "\nlightspeed: %d bytes of output are missing here: %v\n", l.missing, l.why))
+		l.last = l.hole()
 	}
 	l.closed = true
 	select {
@@ -162,9 +178,9 @@ func (l *Log) Size() (bytes int64, whole bool) {
 
 func (l *Log) size() int64 {
 	if !l.closed || l.tail == nil {
-		return l.headLen
+		return l.headLen + int64(len(l.last))
 	}
-	return l.headLen + int64(len(l.notice())) + l.tail.kept()
+	return l.headLen + int64(len(l.notice())) + l.tail.kept() + int64(len(l.last))
 }
 
 // Cut reports whether output was left out, because there was more than is kept.
@@ -185,18 +201,28 @@ func (l *Log) notice() string {
 // ReadAt reads what Size counts. It reads less than asked for where two parts of the log meet.
 func (l *Log) ReadAt(p []byte, off int64) (int, error) {
 	l.mu.Lock()
-	headLen, notice, ended := l.headLen, l.notice(), l.closed
+	parts := []part{{l.headLen, l.head.ReadAt}}
+	if l.closed && l.tail != nil {
+		parts = append(parts, textPart(l.notice()), part{l.tail.kept(), l.tail.readAt})
+	}
+	parts = append(parts, textPart(l.last))
 	l.mu.Unlock()
-	// Nothing below changes any more, so that a slow disk here never holds up who prints.
-	if off < headLen {
-		return l.head.ReadAt(p[:min(int64(len(p)), headLen-off)], off)
+	// Nothing of this changes any more, so that a slow disk here never holds up who prints.
+	for _, one := range parts {
+		if off < one.size {
+			return one.read(p[:min(int64(len(p)), one.size-off)], off)
+		}
+		off -= one.size
 	}
-	off -= headLen
-	switch {
-	case !ended || l.tail == nil:
-		return 0, io.EOF
-	case off < int64(len(notice)):
-		return copy(p, notice[off:]), nil
-	}
-	return l.tail.readAt(p, off-int64(len(notice)))
+	return 0, io.EOF
+}
+
+// part is a piece of the log that is read by offsets of its own.
+type part struct {
+	size int64
+	read func(p []byte, off int64) (int, error)
+}
+
+func textPart(text string) part {
+	return part{int64(len(text)), func(p []byte, off int64) (int, error) { return copy(p, text[off:]), nil }}
 }

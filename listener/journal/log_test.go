@@ -166,7 +166,29 @@ func TestDiskThatFails(t *testing.T) {
 	if !strings.HasPrefix(got, "before\n\nlightspeed: 24 bytes of output are missing here: ") || !strings.HasSuffix(got, "\nafter\n") {
 		t.Errorf("got %q", got)
 	}
+	if strings.Contains(got, os.DevNull) {
+		t.Errorf("%q names a file of this machine", got)
+	}
 	if len(said.lines()) != 2 {
 		t.Errorf("said %q", said.lines())
+	}
+}
+
+// TestDiskThatStaysFull: that something is missing at the end is told, though it cannot be written.
+func TestDiskThatStaysFull(t *testing.T) {
+	l, _ := newLog(t, 1000)
+	_, _ = l.Write([]byte("before"))
+	good := l.head
+	bad, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bad.Close()
+	l.head = bad
+	_, _ = l.Write([]byte("missing"))
+	l.Close()
+	l.head = good
+	if got := text(t, l); !strings.HasPrefix(got, "before\nlightspeed: 7 bytes of output are missing here: ") {
+		t.Errorf("got %q", got)
 	}
 }
