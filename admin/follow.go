@@ -115,7 +115,7 @@ func (f *follower) look(ctx context.Context) (ended bool, err error) {
 		f.ref.Attempt = r.Attempt
 	}
 	if f.ref.Attempt == 0 {
-		return false, nil
+		return r.Status.Ended(), nil
 	}
 	if f.ref.Attempt > len(r.Attempts) {
 		return true, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -31,7 +30,6 @@ func TestMain(m *testing.M) {
 type fixture struct {
 	*testing.T
 	server *Server
-	ticks  chan time.Time
 	http   *httptest.Server
 	client *api.Client
 	state  string
@@ -53,8 +51,8 @@ func startIn(t *testing.T, state string, change ...func(*Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{T: t, server: s, ticks: make(chan time.Time), state: state}
-	s.ticks = f.ticks
+	f := &fixture{T: t, server: s, state: state}
+	s.ticks = make(chan time.Time)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -88,12 +86,11 @@ func (f *fixture) clientWith(token string) *api.Client {
 	return c
 }
 
-// tick lets n seconds pass for admin, each fully handled.
+// tick lets n seconds pass for admin, each fully handled. Its own ticker stands still.
 func (f *fixture) tick(n int) {
 	for range n {
-		f.ticks <- time.Time{}
+		f.server.tick(f.Context())
 	}
-	f.ticks <- time.Time{} // taken only when the one before has been handled
 }
 
 // listener is one instance of a listener, as a test plays it.
@@ -232,5 +229,3 @@ func toJSON(t testing.TB, v any) string {
 	}
 	return string(b)
 }
-
-var _ = http.StatusOK
