@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"lightspeed/fault"
 )
@@ -35,9 +36,11 @@ type Log struct {
 	tail    *tail // nil until the head is full
 	closed  bool
 
-	missing int64  // bytes that could not be written since it last went well
-	why     error  // what was wrong then
-	last    string // announces what is missing at the end; in memory, since it could not be written either
+	missing int64         // bytes that could not be written since it last went well
+	why     error         // what was wrong then
+	retry   time.Time     // when writing is tried again
+	pause   time.Duration // how long it was put off last
+	last    string        // announces what is missing at the end; in memory, since it could not be written either
 }
 
 func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
@@ -71,6 +74,13 @@ func openLog(dir string, log *slog.Logger) (*Log, error) {
 	return l, nil
 }
 
+// A disk that is full has room for a short line now and then: writing is not tried again at once, but ever
+// more seldom, from the first to the last of these waits.
+const (
+	firstPause = time.Second
+	lastPause  = time.Minute
+)
+
 // Write never fails, and never holds up who prints: what cannot be written is counted, said once, and
 // announced in the output when writing goes well again.
 func (l *Log) Write(p []byte) (int, error) {
@@ -79,18 +89,12 @@ func (l *Log) Write(p []byte) (int, error) {
 	if l.closed {
 		return len(p), nil
 	}
-	if l.missing > 0 {
-		if n, err := l.put([]byte(l.hole())); err != nil {
-			l.unput(n)
-			l.missing += int64(len(p))
-			return len(p), nil
-		}
-		l.log.Info("output is written to disk again", "missing_bytes", l.missing)
-		l.missing = 0
+	if l.missing > 0 && !l.resume() {
+		l.missing += int64(len(p))
+		return len(p), nil
 	}
 	if n, err := l.put(p); err != nil {
-		l.log.Error("output cannot be written to disk; the run goes on without it", "err", err)
-		l.missing, l.why = int64(len(p)-n), err
+		l.fail(int64(len(p)-n), err)
 	}
 	fault.Point("journal.log.written")
 	select {
@@ -115,6 +119,30 @@ func (l *Log) put(p []byte) (int, error) {
 	}
 	more, err := l.tail.write(p[n:])
 	return n + more, err
+}
+
+// fail notes that bytes could not be written.
+func (l *Log) fail(bytes int64, err error) {
+	if l.pause == 0 {
+		l.log.Error("output cannot be written to disk; the run goes on without it", "err", err)
+	}
+	l.missing, l.why = bytes, err
+	l.pause = min(max(2*l.pause, firstPause), lastPause)
+	l.retry = time.Now().Add(l.pause)
+}
+
+// resume tries whether writing goes well again: the announcement of what is missing shows it.
+func (l *Log) resume() bool {
+	if time.Now().Before(l.retry) {
+		return false
+	}
+	if n, err := l.put([]byte(l.hole())); err != nil {
+		l.unput(n)
+		l.fail(l.missing, err)
+		return false
+	}
+	l.missing = 0
+	return true
 }
 
 // hole announces what could not be written.
