@@ -42,6 +42,7 @@ var imports = map[string]string{
 // forTests is the same for packages that only tests, benchmarks and fault runs use; nothing above imports them.
 var forTests = map[string]string{
 	"fleet":                          "",
+	"crash":                          "",
 	"bench":                          "api event fleet run secret",
 	"chaos":                          "api event fleet run secret",
 	"broker/brokertest":              "broker",

@@ -2,6 +2,7 @@ package app
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -33,10 +34,15 @@ func listenerState(state, name string) string {
 	return filepath.Join(state, "listener", strings.ReplaceAll(name, "/", "%2F"))
 }
 
-// stateError adds advice to errors about a state folder.
+// stateError makes errors about a state folder name it, and adds what to do. Others pass.
 func stateError(err error) error {
-	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+	for _, cause := range []error{fs.ErrPermission, fs.ErrNotExist, syscall.EROFS, syscall.ENOTDIR} {
+		if !errors.Is(err, cause) {
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "state folder") {
+			err = fmt.Errorf("state folder: %w", err)
+		}
 		return Failf("choose a folder that can be written with --state FOLDER", "%w", err)
 	}
 	return err

@@ -56,10 +56,13 @@ func listenerTable(listeners []api.Listener) *table {
 	t := &table{head: []string{"LISTENER", "STATE", "RUNNING", "QUEUED", "LAST RUN", "LISTENS FOR"}}
 	now := time.Now()
 	for _, l := range listeners {
-		t.add(cell{l.Name, ""}, listenerState(l), cell{runningText(l), ""}, cell{fmt.Sprint(l.Queued), ""}, lastRun(l, now), cell{l.Says, dim})
+		t.add(cell{l.Name, ""}, listenerState(l), cell{runningText(l), ""}, cell{fmt.Sprint(l.Queued), ""}, lastRun(l, now), cell{listensFor(l), dim})
 	}
 	return t
 }
+
+// listensFor is admin's sentence without its subject, which stands beside it.
+func listensFor(l api.Listener) string { return strings.TrimPrefix(l.Says, l.Name+" listens for ") }
 
 // listenerState says in a word whether runs are taken.
 func listenerState(l api.Listener) cell {
@@ -122,7 +125,7 @@ func (p *program) showListener(l api.Listener) error {
 	t := &table{}
 	t.add(cell{"listener", bold}, cell{l.Name, ""})
 	t.add(cell{"state", bold}, listenerState(l))
-	t.add(cell{"listens for", bold}, cell{l.Says, ""})
+	t.add(cell{"listens for", bold}, cell{listensFor(l), ""})
 	t.add(cell{"runs", bold}, cell{fmt.Sprintf("%s running, %d queued, at most %d at once", runningText(l), l.Queued, l.Settings.Concurrency), ""})
 	t.add(cell{"when busy", bold}, cell{l.Settings.WhenBusy, ""})
 	t.add(cell{"when lost", bold}, cell{l.Settings.OnLost, ""})
