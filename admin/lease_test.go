@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"runtime"
 	"testing"
 	"time"
 
@@ -132,6 +133,7 @@ func (f *fixture) waitForWaiter(id string) {
 		if n > 0 {
 			return
 		}
+		runtime.Gosched()
 	}
 }
 
@@ -187,6 +189,9 @@ func TestWhoIsConnected(t *testing.T) {
 	}
 	cancel()
 	<-waits
+	for f.server.leases.presence("web", "i1").waiting > 0 {
+		runtime.Gosched() // the server is about to see that the caller has gone
+	}
 	f.tick(31)
 	if connected("web") {
 		t.Error("connected after its claim has gone")
@@ -211,6 +216,7 @@ func (l *listener) stand(ctx context.Context) <-chan *api.Claim {
 			answer <- c
 			return answer
 		default:
+			runtime.Gosched()
 		}
 	}
 	return answer
@@ -314,7 +320,7 @@ func TestStopAnswersWhatWaits(t *testing.T) {
 	}()
 	f.waitForWaiter(id)
 	for f.server.leases.presence("web", "i1").waiting == 0 {
-		continue
+		runtime.Gosched()
 	}
 	f.end() // waits for both, since the http.Server does
 	var refused int
