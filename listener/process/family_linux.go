@@ -54,6 +54,7 @@ func (f *family) open() {
 }
 
 func (f *family) close() {
+	sweep()
 	trees.Lock()
 	defer trees.Unlock()
 	if trees.open--; trees.open == 0 {
@@ -83,6 +84,16 @@ func janitor(stop <-chan struct{}, done chan<- struct{}) {
 		case <-stop:
 			return
 		}
+	}
+}
+
+// sweep reaps what the end of a tree leaves behind: what died while its parent did has become ours only then.
+func sweep() {
+	for range 3 {
+		if _, waits := children(); !waits {
+			return
+		}
+		takeSnapshot().reap()
 	}
 }
 

@@ -128,6 +128,23 @@ func TestOutputKeepsItsOrder(t *testing.T) {
 	}
 }
 
+// TestOwnLinesStandBehindWhatIsInThePipe says a line before anyone has read the pipe.
+func TestOwnLinesStandBehindWhatIsInThePipe(t *testing.T) {
+	read, write, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	var out bytes.Buffer
+	p := newPipeline(read, &out)
+	_, _ = write.WriteString("printed")
+	p.say("own line")
+	if out.String() != "printed\nown line\n" {
+		t.Errorf("got %q", out.String())
+	}
+}
+
 func TestInputIsEmptyAndEnvironmentIsExact(t *testing.T) {
 	t.Setenv("OF_THE_LISTENER", "secret")
 	g := plant(t, time.Minute)
