@@ -46,7 +46,7 @@ func (l *Listener) work(ctx, reporting context.Context) error {
 // next returns the queue's next run; nil when ctx ends or admin refuses the listener.
 func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 	pause, said := backoff{last: lastWait}, trouble{log: l.log, what: "asking for work"}
-	key := rand.Text()
+	key, unanswered := rand.Text(), false // an answer that was lost may have granted a run: it is asked for first
 	for ctx.Err() == nil {
 		if err := l.registerAgain(ctx); err != nil {
 			return nil, err
@@ -56,10 +56,18 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 			l.registered = false // the answer says whether it still is
 			continue
 		}
+		wait, due := claimWait, true
+		if !unanswered {
+			wait, due = l.await(ctx)
+		}
+		if !due {
+			continue
+		}
 		asked := time.Now()
-		claim, err := l.claim(ctx, key, claimWait)
+		claim, err := l.claim(ctx, key, wait)
 		if claim != nil {
 			fault.Point("listener.claimed")
+			l.hints.use()
 			l.admin.heard(nil)
 			return claim, nil
 		}
@@ -69,10 +77,14 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		}
 		l.admin.heard(err)
 		said.heard(err)
+		if unanswered = err != nil; unanswered {
+			l.hints.giveBack()
+		}
 		switch {
 		case err == nil:
 			key = rand.Text()
-			if time.Since(asked) >= promptly {
+			l.hints.use()
+			if wait == 0 || time.Since(asked) >= promptly {
 				pause.reset()
 				continue
 			}
@@ -86,7 +98,26 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		}
 		pause.wait(ctx)
 	}
+	l.hints.giveBack()
 	return nil, nil
+}
+
+// await waits until a claim is due, and says how long that may wait at admin: not at all with a hint in hand.
+// Where hints come, or should, the registration is repeated now and then: it is how admin knows that the
+// listener is there, and how the listener knows admin's broker.
+func (l *Listener) await(ctx context.Context) (wait time.Duration, due bool) {
+	if l.hints.slot == nil {
+		return claimWait, true
+	}
+	if !l.hints.await(ctx, l.lease/3) {
+		l.registered = false
+		return l.lease / 3, true
+	}
+	if l.hints.held == nil {
+		l.registered = false
+		return 0, false
+	}
+	return 0, true
 }
 
 func (l *Listener) claim(ctx context.Context, key string, wait time.Duration) (*api.Claim, error) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/broker"
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
 	"lightspeed/match"
@@ -29,10 +30,11 @@ const leavePatience = 10 * time.Second
 type Options struct {
 	Config    config.Config
 	Admin     *api.Client
-	State     string       // folder of this listener alone; it is made when it is not there
-	Temporary bool         // admin forgets the listener when it leaves
-	Log       *slog.Logger // required
-	Ready     func()       // called once, when it is registered and listening; may be nil
+	Broker    broker.Consumer // tells of work; nil: there is none, and claims wait at admin
+	State     string          // folder of this listener alone; it is made when it is not there
+	Temporary bool            // admin forgets the listener when it leaves
+	Log       *slog.Logger    // required
+	Ready     func()          // called once, when it is registered and listening; may be nil
 }
 
 // Listener works for one config on one machine.
@@ -54,6 +56,7 @@ type Listener struct {
 	returns    int // link.returns when it was registered
 	outdated   bool
 	lease      time.Duration
+	hints      *hints
 
 	mu      sync.Mutex
 	running map[run.Ref]*attempt
@@ -81,7 +84,8 @@ func New(o Options) (*Listener, error) {
 	return &Listener{
 		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, log: o.Log,
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
-		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)), running: map[run.Ref]*attempt{},
+		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)),
+		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
 	}, nil
 }
 
@@ -92,6 +96,7 @@ func (l *Listener) Close() error { return l.journal.Close() }
 // its runs finish, and reports them. It returns an error when admin refuses the listener.
 func (l *Listener) Run(ctx context.Context) error {
 	defer l.journal.Close()
+	defer l.hints.close()
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReporting()
 

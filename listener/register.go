@@ -40,6 +40,7 @@ func (l *Listener) register(ctx context.Context) error {
 	fault.Point("listener.registered")
 	l.registered, l.returns = true, l.admin.returns()
 	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
+	l.hints.admins = answer.Broker
 	l.setOutdated(answer.Outdated)
 	return nil
 }
