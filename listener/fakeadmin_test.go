@@ -34,12 +34,13 @@ type fakeAdmin struct {
 
 	registrations []api.Registration
 	calls         map[string]int
+	answers       map[string]int
 	removed       bool
 	outdated      bool
 	away          bool
-	refuse        map[string]*api.Error         // by route: answered instead
-	hold          map[string]chan struct{}      // by route: answered when it is closed
-	renewals      map[string]func() api.Renewal // by run
+	refuse        map[string]*api.Error    // by route: answered instead
+	hold          map[string]chan struct{} // by route: done and answered when it is closed
+	delay         map[string]chan struct{} // by route: done at once, and answered when it is closed
 }
 
 // fakeRun is one run as admin sees it.
@@ -56,8 +57,8 @@ type fakeRun struct {
 
 func newFakeAdmin(t testing.TB) *fakeAdmin {
 	f := &fakeAdmin{
-		t: t, lease: 2, changed: make(chan struct{}), seen: map[string]bool{}, calls: map[string]int{},
-		refuse: map[string]*api.Error{}, hold: map[string]chan struct{}{}, renewals: map[string]func() api.Renewal{},
+		t: t, lease: 2, changed: make(chan struct{}), seen: map[string]bool{}, calls: map[string]int{}, answers: map[string]int{},
+		refuse: map[string]*api.Error{}, hold: map[string]chan struct{}{}, delay: map[string]chan struct{}{},
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) (any, *api.Error){
@@ -81,7 +82,7 @@ func (f *fakeAdmin) handler(name string, h func(http.ResponseWriter, *http.Reque
 	return func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.calls[name]++
-		away, refused, held := f.away, f.refuse[name], f.hold[name]
+		away, refused, held, delayed := f.away, f.refuse[name], f.hold[name], f.delay[name]
 		f.touch()
 		f.mu.Unlock()
 		if held != nil {
@@ -97,6 +98,10 @@ func (f *fakeAdmin) handler(name string, h func(http.ResponseWriter, *http.Reque
 		if refused == nil {
 			answer, refused = h(w, r)
 		}
+		if delayed != nil {
+			<-delayed
+		}
+		f.with(func() { f.answers[name]++ })
 		if refused != nil {
 			w.WriteHeader(refused.Status)
 			_ = json.NewEncoder(w).Encode(map[string]any{"error": refused, "offset": refused.Offset})
@@ -154,6 +159,12 @@ func (f *fakeAdmin) await(what string, holds func() bool) {
 			f.t.Fatalf("never came: %s", what)
 		}
 	}
+}
+
+func (f *fakeAdmin) answered(route string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.answers[route]
 }
 
 func (f *fakeAdmin) awaitEnd(r *fakeRun) api.Finish {

@@ -405,6 +405,22 @@ func TestAttemptThatIsOverIsEndedAndDropped(t *testing.T) {
 	}
 }
 
+// TestRenewalThatCrossesTheReport: a lease that ended with the run is no news.
+func TestRenewalThatCrossesTheReport(t *testing.T) {
+	f := newFakeAdmin(t)
+	delayed := make(chan struct{})
+	f.delay["finish"] = delayed
+	s := listen(t, f, conf("true"), t.TempDir())
+	r := f.push("r1")
+	f.await("the end", func() bool { return r.ends == 1 && f.calls["renew"] > 0 })
+	eventually(t, "a renewal after it", func() bool { return f.answered("renew") > 0 })
+	close(delayed)
+	eventually(t, "an empty journal", func() bool { return len(s.journalled(t)) == 0 })
+	if s.said.times("admin takes nothing more") != 0 {
+		t.Errorf("said %s", s.said)
+	}
+}
+
 func TestLogThatAdminLostIsSentAgain(t *testing.T) {
 	f := newFakeAdmin(t)
 	gate := filepath.Join(t.TempDir(), "gate")
