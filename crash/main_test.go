@@ -1,0 +1,35 @@
+// Package crash shows the promises with real processes: it kills hooks, admin and listener by SIGKILL at every
+// point that package fault knows, and at the wrong moments of their lives; freezes them, cuts them off, fills
+// their disks, tears their files and sets their clocks; and then looks from the outside, by the API, by the
+// files that the scripts wrote and by /proc, at what has become of the deliveries.
+package crash
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"lightspeed/fleet"
+)
+
+// binary is lightspeed, built with its points. Where none is chosen it behaves as the one that is shipped.
+var binary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "lightspeed-crash-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	if binary, err = fleet.Build(context.Background(), "..", dir, "-tags", "faults"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}

@@ -1,0 +1,109 @@
+package crash
+
+import (
+	"path/filepath"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/run"
+)
+
+// The scenarios lead to the points. Each starts everything, by up, sends a few deliveries and returns when the
+// rest goes on by itself.
+
+// pushes: everyone is well.
+func pushes(w *world, p point) {
+	w.upAll(p)
+	for _, branch := range []string{"one", "two", "three"} {
+		w.send(branch)
+	}
+}
+
+func (w *world) upAll(p point) {
+	w.t.Helper()
+	w.up(p, w.admin)
+	w.up(p, w.hooks)
+	w.up(p, w.listeners[0])
+	w.awaitListener()
+}
+
+// gated: the first run does not end before the gate is opened.
+func gated(w *world, p point) {
+	w.upAll(p)
+	w.send("gate")
+	w.send("other")
+}
+
+// spooled: admin is away while the deliveries come.
+func spooled(w *world, p point) {
+	w.upAll(p)
+	w.admin.Kill()
+	for _, branch := range []string{"one", "two", "three"} {
+		w.send(branch)
+	}
+	w.admin.start()
+}
+
+// refused: what came while admin was away is nothing that admin takes.
+func refused(w *world, p point) {
+	w.upAll(p)
+	w.admin.Kill()
+	w.await("a promise for a push without a repository", func() bool {
+		a, err := w.post("no-repository", []byte(`{"ref":"refs/heads/main"}`))
+		return err == nil && a.Status == api.Spooled
+	})
+	w.send("one")
+	w.admin.start()
+	w.settle()
+	set, err := filepath.Glob(filepath.Join(w.dir, "state-hooks", "hooks", "spool", "refused", "*"))
+	if err != nil || len(set) != 1 {
+		w.t.Errorf("kept aside: %v, %v; want one file", set, err)
+	}
+}
+
+// cutOff: a listener is killed in mid run; the one that comes back is the one that may die.
+func cutOff(w *world, p point) {
+	w.admin.start()
+	w.hooks.start()
+	w.listeners[0].start()
+	r := w.runOf(w.send("gate"))
+	w.send("other")
+	w.awaitLog(r.ID, 1, half(r.ID, 1))
+	w.listeners[0].Kill()
+	w.must(w.keep("machine"))
+	w.up(p, w.listeners[0])
+}
+
+// givenUp: a listener is killed in mid run and does not come back before admin has given the run up.
+func givenUp(w *world, p point) {
+	w.upAll(p)
+	r := w.runOf(w.send("gate"))
+	other := w.runOf(w.send("other"))
+	w.awaitLog(r.ID, 1, half(r.ID, 1))
+	w.listeners[0].Kill()
+	w.must(w.keep("machine"))
+	if r = w.awaitStatus(r.ID, run.Lost); r.SlotHeldUntil == nil {
+		w.t.Error("a lost run keeps no slot")
+	}
+	if other = w.awaitStatus(other.ID, run.Queued); other.Attempt != 0 {
+		w.t.Errorf("a run started beside one that may still run: %+v", other)
+	}
+	w.listeners[0].start()
+}
+
+// judged: a listener comes back with rules that one of the runs that wait does not match any more.
+func judged(w *world, p point) {
+	w.upAll(p)
+	if err := w.listeners[0].Stop(10 * time.Second); err != nil {
+		w.t.Error(err)
+	}
+	gone := w.runOf(w.send("gone"))
+	w.send("kept")
+	w.config("machine", settings{"branches": []string{"kept"}})
+	w.listeners[0].start()
+	r := w.awaitStatus(gone.ID, run.Cancelled)
+	const why = "the listener's rules have changed and no longer match: branches: "
+	if len(text(r.Reason)) < len(why) || text(r.Reason)[:len(why)] != why {
+		w.t.Errorf("cancelled, since %q", text(r.Reason))
+	}
+}
