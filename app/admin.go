@@ -21,6 +21,7 @@ type AdminOptions struct {
 
 	Lease                time.Duration // 0: admin's default
 	AllowIdenticalBodies bool
+	RabbitURLs           []secret.Value // of one broker, tried in turn; none: claims wait
 	TLS                  TLSFiles
 }
 
@@ -57,8 +58,13 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if err := o.checkAccess(socket); err != nil {
 		return nil, err
 	}
+	announcer, err := startAnnouncer(life, o, out)
+	if err != nil {
+		return nil, err
+	}
 	server, err := admin.New(admin.Options{
-		State: filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
+		Announcer: announcer,
+		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
 		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {

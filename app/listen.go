@@ -11,6 +11,7 @@ import (
 	"lightspeed/api"
 	"lightspeed/listener"
 	"lightspeed/listener/config"
+	"lightspeed/secret"
 )
 
 // ListenOptions are the settings of listeners in one process.
@@ -18,6 +19,8 @@ type ListenOptions struct {
 	Configs []config.Config // each with another name
 	State   string          // the process's state folder; each listener's own is in it
 	Client  ClientOptions
+
+	RabbitURLs []secret.Value // of admin's broker, tried in turn; none: claims wait at admin
 }
 
 // Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
@@ -60,10 +63,15 @@ type listeners struct {
 
 // startListeners builds and starts listeners. The channel is closed when all of them listen.
 func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, client *api.Client) (<-chan struct{}, error) {
+	consumer, err := startConsumer(life, o, v.Log)
+	if err != nil {
+		return nil, err
+	}
+	common := listener.Options{Admin: client, Broker: consumer}
 	group := &listeners{}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
-		one, err := newListener(life, v, o, client, c, ready)
+		one, err := newListener(life, v, o.State, common, c, ready)
 		if err != nil {
 			return nil, errors.Join(stateError(err), group.close())
 		}
@@ -76,19 +84,19 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	return listening, nil
 }
 
-func newListener(life *lifecycle, v *voice, o ListenOptions, client *api.Client, c config.Config, ready func()) (*listener.Listener, error) {
-	state, err := stateOf(life, o.State, c)
-	if err != nil {
+// newListener builds one listener out of what all of a process have in common.
+func newListener(life *lifecycle, v *voice, state string, o listener.Options, c config.Config, ready func()) (*listener.Listener, error) {
+	name := c.Rules.Name
+	o.Config, o.Temporary, o.Log = c, c.Temporary, v.Log.With("role", "listener", "listener", name)
+	o.Ready = func() {
+		v.ready("listen", name)
+		ready()
+	}
+	var err error
+	if o.State, err = stateOf(life, state, c); err != nil {
 		return nil, err
 	}
-	name := c.Rules.Name
-	return listener.New(listener.Options{
-		Config: c, Admin: client, State: state, Temporary: c.Temporary, Log: v.Log.With("role", "listener", "listener", name),
-		Ready: func() {
-			v.ready("listen", name)
-			ready()
-		},
-	})
+	return listener.New(o)
 }
 
 // close frees what listeners hold that are not started after all.

@@ -17,16 +17,21 @@ listeners. Each may be set several times, to change it without a gap.
 Examples:
   lightspeed admin
   lightspeed admin --addr 10.0.0.5:8080 --admin-token-file people --hooks-token-file hooks --listener-token-file listeners
+  lightspeed admin --rabbit-url amqp://lightspeed:PASSWORD@rabbit/
   lightspeed admin --addr :8443 --tls-cert cert.pem --tls-key key.pem --admin-token "$TOKEN"`,
 		Flags: flags(append(p.adminFlags(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "serve everyone who reaches the address, without tokens"},
-		), []setting{adminAddr, stateFolder, adminToken, hooksToken, listenerToken}, tlsServer, logging),
+			rabbitHost,
+		), []setting{adminAddr, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
 			}
 			o, err := p.adminOptions(c)
 			if err != nil {
+				return err
+			}
+			if o.RabbitURLs, err = p.rabbitURLs(c); err != nil {
 				return err
 			}
 			out, err := p.output(c, logLevel)

@@ -23,8 +23,9 @@ the third it leaves.
 Examples:
   lightspeed listen test
   lightspeed listen deploy.json tests.json
+  lightspeed listen --host rabbit deploy.json
   lightspeed listen --admin https://10.0.0.5:8443 --tls-ca ca.pem --token-file token deploy.json`,
-		Flags: flags(nil, []setting{adminURL, token, stateFolder, tlsCA}, logging),
+		Flags: flags([]urfave.Flag{rabbitHost}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA}, logging),
 		Action: func(c *urfave.Context) error {
 			configs, err := p.configs(c, true)
 			if err != nil {
@@ -32,6 +33,9 @@ Examples:
 			}
 			o := app.ListenOptions{Configs: configs}
 			if o.Client, err = p.clientOptions(c); err != nil {
+				return err
+			}
+			if o.RabbitURLs, err = p.rabbitURLs(c); err != nil {
 				return err
 			}
 			if o.State, err = p.state(c); err != nil {

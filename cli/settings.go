@@ -50,6 +50,11 @@ var (
 	webhookSecret = setting{
 		flag: "secret", env: "LIGHTSPEED_SECRET", secret: true, usage: "`SECRET` that GitHub signs with (repeatable, to change it)",
 	}
+	rabbitURL = setting{
+		flag: "rabbit-url", env: "LIGHTSPEED_RABBIT_URL", secret: true,
+		usage: "`URL` of a RabbitMQ that tells listeners of work, amqp or amqps (repeatable: tried in turn)",
+		older: "--host and RABBIT_HOST",
+	}
 	stateFolder = setting{
 		flag: "state", env: "LIGHTSPEED_STATE", usage: "`FOLDER` where everything is kept that must be",
 		older: "$STATE_DIRECTORY, else $XDG_STATE_HOME/lightspeed, else ~/.local/state/lightspeed",
@@ -174,6 +179,27 @@ func (p *program) secrets(c *urfave.Context, s setting) ([]secret.Value, error) 
 		return nil, &app.Error{Err: err, Usage: true}
 	}
 	return values, nil
+}
+
+// rabbitHost is the older way to name the broker: a host, with RabbitMQ's own account for guests.
+var rabbitHost = &urfave.StringFlag{Name: "host", Usage: "`HOST` of a RabbitMQ, for --rabbit-url amqp://guest:guest@HOST:5672/\nalso RABBIT_HOST"}
+
+// rabbitURLs reads where the broker is; none: there is no broker.
+func (p *program) rabbitURLs(c *urfave.Context) ([]secret.Value, error) {
+	if c.IsSet(rabbitURL.flag) && c.IsSet(rabbitHost.Name) {
+		return nil, app.Usagef("leave one of them out", "--rabbit-url and --host both name a broker")
+	}
+	host := c.String(rabbitHost.Name)
+	if host == "" {
+		urls, err := p.secrets(c, rabbitURL)
+		if err != nil || len(urls) > 0 {
+			return urls, err
+		}
+		if host = p.getenv("RABBIT_HOST"); host == "" {
+			return nil, nil
+		}
+	}
+	return []secret.Value{secret.New("amqp://guest:guest@" + host + ":5672/")}, nil
 }
 
 // secret reads a secret setting that has one value at most.

@@ -90,7 +90,10 @@ func New(o Options) (*Listener, error) {
 }
 
 // Close frees the state folder of a listener that is not run. Run does it itself.
-func (l *Listener) Close() error { return l.journal.Close() }
+func (l *Listener) Close() error {
+	l.hints.close()
+	return l.journal.Close()
+}
 
 // Run reports what the journal holds, and then works, until ctx ends: from then on it takes nothing new, lets
 // its runs finish, and reports them. It returns an error when admin refuses the listener.
