@@ -23,7 +23,7 @@ func (s *Server) postReplay(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	var body api.Replay
-	if err := readJSON(w, r, maxSmallBody, true, &body); err != nil {
+	if err := readOrder(w, r, &body); err != nil {
 		return err
 	}
 	if len(body.Listeners) > maxReplayed {
@@ -166,7 +166,7 @@ func (s *Server) postTrigger(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var t api.Trigger
-	if err := readJSON(w, r, maxSmallBody, false, &t); err != nil {
+	if err := readOrder(w, r, &t); err != nil {
 		return err
 	}
 	receipt, err := s.trigger(r.Context(), name, t)

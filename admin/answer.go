@@ -103,13 +103,31 @@ const (
 	maxRegistration = 4 << 20
 )
 
-// readJSON decodes a body that must hold one JSON value and nothing more. An empty body is left as it is
-// when that is allowed.
-func readJSON(w http.ResponseWriter, r *http.Request, limit int64, emptyOK bool, into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
-	err := decoder.Decode(into)
-	if errors.Is(err, io.EOF) && emptyOK {
+// readJSON decodes a body that must hold one JSON value and nothing more. Keys that this version does not know
+// are passed over: a newer listener may send some.
+func readJSON(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
+	return decodeOne(json.NewDecoder(http.MaxBytesReader(w, r.Body, limit)), into)
+}
+
+// readOrder decodes what a person asks for. Unknown keys are refused, since a key that is passed over would
+// have something else done than was meant. No body at all leaves into as it is.
+func readOrder(w http.ResponseWriter, r *http.Request, into any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxSmallBody))
+	decoder.DisallowUnknownFields()
+	err := decodeOne(decoder, into)
+	if errors.Is(err, errNoBody) {
 		return nil
+	}
+	return err
+}
+
+// errNoBody is the error of an empty body.
+var errNoBody = badRequest("body is empty")
+
+func decodeOne(decoder *json.Decoder, into any) error {
+	err := decoder.Decode(into)
+	if errors.Is(err, io.EOF) {
+		return errNoBody
 	}
 	if err == nil {
 		if _, err = decoder.Token(); errors.Is(err, io.EOF) {

@@ -53,6 +53,8 @@ func TestWrongCalls(t *testing.T) {
 		{"POST", "/api/v1/runs/none/finish?attempt=1", `{"status":"done"}`, nil, 400, "bad_request", `status \"done\" is none of [passed failed errored timed_out cancelled lost not_started]`},
 		{"POST", "/api/v1/runs/none/finish?attempt=1", `{"status":`, nil, 400, "bad_request", `body is not the JSON that is wanted: unexpected EOF`},
 		{"POST", "/api/v1/runs/none/finish?attempt=1", `{} {}`, nil, 400, "bad_request", `body goes on after its JSON value`},
+		{"POST", "/api/v1/runs/none/finish?attempt=1", "", nil, 400, "bad_request", `body is empty`},
+		{"POST", "/api/v1/deliveries/none/replay", `{"listener":["web"]}`, nil, 400, "bad_request", `body is not the JSON that is wanted: json: unknown field \"listener\"`},
 		{"POST", "/api/v1/runs/none/cancel", `{"by":"` + strings.Repeat("x", 70000) + `"}`, nil, 413, "too_large", `body is larger than 65536 bytes`},
 		{"POST", "/api/v1/queues/web/claim", `{"start":"s","key":"k"}`, nil, 400, "bad_request", `instance must have 1 to 100 characters`},
 		{"POST", "/api/v1/queues/web/claim", `{"instance":"a b","start":"s","key":"k"}`, nil, 400, "bad_request", `instance may hold visible ASCII only`},

@@ -16,12 +16,12 @@ import (
 	"lightspeed/fault"
 )
 
-// Bodies over largeBody bytes are taken, and handed out, maxLargeBodies at a time: each may take several times
-// its length while it is parsed or encoded.
+// Payloads in memory share a budget, in bytes; each takes several times its length while it is parsed or
+// encoded. Whoever gets no share in bodyWait is told to come again.
 const (
-	largeBody      = 1 << 20
-	maxLargeBodies = 4
-	largeWait      = 10 * time.Second
+	bodyBudget = 4 * event.MaxPayload
+	leastShare = 64 << 10
+	bodyWait   = 10 * time.Second
 )
 
 // postDelivery takes a delivery: it is parsed and matched here, and stored with its runs by the writer.
@@ -29,8 +29,23 @@ func (s *Server) postDelivery(w http.ResponseWriter, r *http.Request) error {
 	if q := readQuery(r); q.err != nil {
 		return q.err
 	}
-	d, err := s.readDelivery(w, r)
+	d, err := readHead(r)
 	if err != nil {
+		return err
+	}
+	length := r.ContentLength
+	if length > event.MaxPayload {
+		return &http.MaxBytesError{Limit: event.MaxPayload}
+	}
+	if length < 0 {
+		length = event.MaxPayload
+	}
+	done, err := s.share(r.Context(), length)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if d.Body, err = readBody(w, r); err != nil {
 		return err
 	}
 	if d.Event == event.Ping {
@@ -43,7 +58,8 @@ func (s *Server) postDelivery(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusAccepted, receipt)
 }
 
-func (s *Server) readDelivery(w http.ResponseWriter, r *http.Request) (event.Delivery, error) {
+// readHead reads what the headers say of a delivery.
+func readHead(r *http.Request) (event.Delivery, error) {
 	d := event.Delivery{ID: r.Header.Get("X-GitHub-Delivery"), Event: r.Header.Get("X-GitHub-Event"), ReceivedAt: time.Now().UTC()}
 	if err := checkHeader("X-GitHub-Delivery", d.ID); err != nil {
 		return d, err
@@ -55,20 +71,7 @@ func (s *Server) readDelivery(w http.ResponseWriter, r *http.Request) (event.Del
 		return d, badRequest("delivery id %q: ids that begin with %q are admin's own", d.ID, api.TriggerPrefix)
 	}
 	var err error
-	if d.ContentType, err = mediaType(r); err != nil {
-		return d, err
-	}
-	if r.ContentLength > event.MaxPayload {
-		return d, &http.MaxBytesError{Limit: event.MaxPayload}
-	}
-	if r.ContentLength < 0 || r.ContentLength > largeBody {
-		done, err := s.enterLarge(r.Context())
-		if err != nil {
-			return d, err
-		}
-		defer done()
-	}
-	d.Body, err = readBody(w, r)
+	d.ContentType, err = mediaType(r)
 	return d, err
 }
 
@@ -97,18 +100,15 @@ func mediaType(r *http.Request) (string, error) {
 	return media, nil
 }
 
-// enterLarge waits for a place for a large body, or one whose length is not told.
-func (s *Server) enterLarge(ctx context.Context) (done func(), err error) {
-	timer := time.NewTimer(largeWait)
-	defer timer.Stop()
-	select {
-	case s.large <- struct{}{}:
-		return func() { <-s.large }, nil
-	case <-timer.C:
-	case <-ctx.Done():
-	case <-s.stopping.Done():
+// share waits for a payload's share of the budget.
+func (s *Server) share(ctx context.Context, length int64) (done func(), err error) {
+	length = max(length, leastShare)
+	ctx, cancel := context.WithTimeout(ctx, bodyWait)
+	defer cancel()
+	if err := s.bodies.Acquire(ctx, length); err != nil {
+		return nil, unavailable("too many payloads at once")
 	}
-	return nil, unavailable("too many large bodies at once")
+	return func() { s.bodies.Release(length) }, nil
 }
 
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {

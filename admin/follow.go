@@ -107,6 +107,9 @@ func (s *Server) followLog(w http.ResponseWriter, r *http.Request, id string, at
 
 // look finds the attempt to follow, and reports whether it, or the run that it would be of, has ended.
 func (f *follower) look(ctx context.Context) (ended bool, err error) {
+	if _, live := f.s.leases.cancelOf(f.ref); live {
+		return false, nil
+	}
 	r, err := f.s.store.Run(ctx, f.ref.Run)
 	if err != nil {
 		return false, err

@@ -30,7 +30,7 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	var reg api.Registration
-	if err := readJSON(w, r, maxRegistration, false, &reg); err != nil {
+	if err := readJSON(w, r, maxRegistration, &reg); err != nil {
 		return err
 	}
 	if err := checkRegistration(name, &reg); err != nil {
@@ -229,7 +229,7 @@ func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var claim api.ClaimRequest
-	if err := readJSON(w, r, maxSmallBody, false, &claim); err != nil {
+	if err := readJSON(w, r, maxSmallBody, &claim); err != nil {
 		return err
 	}
 	for _, id := range []struct{ key, value string }{{"instance", claim.Instance}, {"start", claim.Start}, {"key", claim.Key}} {
@@ -273,22 +273,19 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 
 func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref) error {
 	// A caller that has gone meanwhile still needs no error: its key gets the same answer again.
-	c, err := s.store.Claimed(r.Context(), ref, largeBody)
+	c, length, err := s.store.Claimed(r.Context(), ref)
 	if err != nil {
 		return fmt.Errorf("reading what was claimed: %w", err)
 	}
-	c.LeaseS = s.leases.seconds()
-	if c.Payload == nil {
-		done, err := s.enterLarge(r.Context())
-		if err != nil {
-			return err
-		}
-		defer done()
-		d, err := s.store.Stored(r.Context(), c.Delivery.ID)
-		if err != nil {
-			return err
-		}
-		c.Payload = d.Delivery.Body
+	done, err := s.share(r.Context(), length)
+	if err != nil {
+		return err
 	}
+	defer done()
+	d, err := s.store.Stored(r.Context(), c.Delivery.ID)
+	if err != nil {
+		return err
+	}
+	c.LeaseS, c.Payload = s.leases.seconds(), d.Delivery.Body
 	return writeJSON(w, http.StatusOK, c)
 }

@@ -89,7 +89,7 @@ func (s *Server) readPlain(w http.ResponseWriter, r *http.Request, into any) err
 	if q := readQuery(r); q.err != nil {
 		return q.err
 	}
-	return readJSON(w, r, maxSmallBody, true, into)
+	return readOrder(w, r, into)
 }
 
 func (s *Server) postRelease(w http.ResponseWriter, r *http.Request) error {
@@ -177,7 +177,7 @@ func (s *Server) postFinish(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	var f api.Finish
-	if err := readJSON(w, r, maxSmallBody, false, &f); err != nil {
+	if err := readJSON(w, r, maxSmallBody, &f); err != nil {
 		return err
 	}
 	if !slices.Contains(finishStates, f.Status) {

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"lightspeed/admin/store"
 	"lightspeed/broker"
 	"lightspeed/fault"
@@ -55,8 +57,8 @@ type Server struct {
 	auth    *auth
 	handler http.Handler
 
-	large    chan struct{} // slots for large bodies
-	chunks   chan struct{} // slots for log chunks in memory
+	bodies   *semaphore.Weighted // memory for payloads, in bytes
+	chunks   chan struct{}       // slots for log chunks in memory
 	ticks    <-chan time.Time
 	stopping context.Context // ends when calls that wait are to be answered
 	endWaits context.CancelFunc
@@ -80,7 +82,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, log: opt.Log, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
-		large: make(chan struct{}, maxLargeBodies), chunks: make(chan struct{}, maxChunks),
+		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {

@@ -50,10 +50,14 @@ type granted struct {
 	err error
 }
 
+// maxStanding bounds how many claims may stand at once, over all queues.
+const maxStanding = 50_000
+
 // waiting holds the standing claims, oldest first.
 type waiting struct {
 	mu     sync.Mutex
 	queues map[string][]*waiter
+	count  int
 	closed bool
 }
 
@@ -76,7 +80,9 @@ func (w *waiting) leave(c *waiter) granted {
 }
 
 func (w *waiting) remove(c *waiter) {
+	had := len(w.queues[c.queue])
 	list := slices.DeleteFunc(w.queues[c.queue], func(o *waiter) bool { return o == c })
+	w.count -= had - len(list)
 	if len(list) == 0 {
 		delete(w.queues, c.queue)
 		return
@@ -120,9 +126,12 @@ func (w *waiting) answer(tx *Tx) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, c := range tx.claims {
-		if c.outcome == nil && c.stands && !w.closed {
+		switch {
+		case c.outcome != nil:
+		case c.stands && !w.closed && w.count < maxStanding:
 			w.queues[c.queue] = append(w.queues[c.queue], c)
-		} else if c.outcome == nil {
+			w.count++
+		default:
 			c.answer <- granted{}
 		}
 	}

@@ -234,6 +234,13 @@ func (tx *Tx) loseHolding(h holding, reason string) error {
 		reason, micros(tx.now), until, micros(tx.now)+(until-tx.clock)*1e6, h.seq)
 }
 
+// showHeld brings up to date until when kept slots are shown to be kept: the store's clock stands still while
+// admin is down.
+func (tx *Tx) showHeld() error {
+	_, err := tx.exec(`UPDATE runs SET held_until = ? + (held_clock - ?) * 1000000 WHERE held_clock IS NOT NULL`, micros(tx.now), tx.clock)
+	return err
+}
+
 // freeSlot lets a lost run's slot go.
 func (tx *Tx) freeSlot(seq int64) error {
 	return tx.moved(seq, `UPDATE runs SET slot = NULL, held_clock = NULL, held_until = NULL WHERE seq = ? AND status = 'lost'`, seq)

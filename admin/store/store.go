@@ -94,6 +94,9 @@ func Open(opt Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", opt.Path, err), s.closeFiles())
 	}
 	s.done.Go(s.write)
+	if err := s.do(context.Background(), (*Tx).showHeld); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", opt.Path, err), s.Close())
+	}
 	return s, nil
 }
 
