@@ -206,7 +206,7 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	for worker := range 6 {
 		group.Go(func() { c.deliver(ctx, worker, said) })
 	}
-	for range 12 {
+	for range 8 {
 		wait(ctx, time.Duration(20+rand.IntN(200))*time.Millisecond)
 		c.kill()
 		c.start()

@@ -54,7 +54,7 @@ func TestRandomOperations(t *testing.T) {
 			m.listeners = append(m.listeners, l)
 		}
 	}
-	for range 1200 / raceFactor {
+	for range max(100, 800/raceFactor) {
 		what := m.step()
 		m.check(what)
 	}
