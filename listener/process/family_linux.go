@@ -29,6 +29,15 @@ func pipe() (read, write *os.File, err error) {
 	return read, write, nil
 }
 
+// restTime is shorter than what the fastest writer takes to fill the pipe.
+const restTime = 150 * time.Microsecond
+
+// rest waits in the kernel, and not in Go's scheduler, whose timers would cost as much as they spare.
+func rest() {
+	t := unix.NsecToTimespec(int64(restTime))
+	_ = unix.Nanosleep(&t, nil)
+}
+
 // adopt makes this process the parent of what its descendants leave behind, so that all of a tree stays below
 // us: https://man7.org/linux/man-pages/man2/PR_SET_CHILD_SUBREAPER.2const.html.
 var adopt = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })

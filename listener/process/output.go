@@ -11,6 +11,10 @@ import (
 // buffers keeps what a pipe is read with between runs, so that memory stays flat however many come.
 var buffers = sync.Pool{New: func() any { return new([pipeSize]byte) }}
 
+// busy is how many bytes at once show that someone prints as fast as it goes. Reading each of them when it comes
+// costs more than all the rest: a rest of a moment lets the pipe fill.
+const busy = 4 << 10
+
 // pipeline takes what is written into a pipe to a writer.
 type pipeline struct {
 	read *os.File
@@ -46,6 +50,9 @@ func (p *pipeline) collect() {
 		if waited != nil || failed != nil || n == 0 {
 			p.held = waited != nil || failed != nil
 			return
+		}
+		if n >= busy && n < len(buf)/2 {
+			rest()
 		}
 	}
 }
