@@ -73,7 +73,7 @@ func HeadOf(e event.Event) Head {
 const (
 	maxText = 4 << 10 // message, reason, addresses
 	maxName = 1 << 10 // everything else
-	maxMemo = 4 << 10
+	maxMemo = 1 << 10 // of one target
 )
 
 // check says what keeps n from being told.
@@ -107,7 +107,7 @@ func (n Notice) bounded() Notice {
 		n.Log = Tail{Text: n.Log.Text[over:], Cut: true}
 	}
 	n.Memos = maps.Clone(n.Memos)
-	maps.DeleteFunc(n.Memos, func(_, memo string) bool { return len(memo) > maxMemo })
+	maps.DeleteFunc(n.Memos, func(target, memo string) bool { return len(memo) > maxMemo || !targetName.MatchString(target) })
 	return n
 }
 

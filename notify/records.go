@@ -38,8 +38,8 @@ func replaceFile(path string, text []byte) error {
 	return err
 }
 
-// maxFile bounds what is read of one file, in bytes: a tail in base64, and the texts around it.
-const maxFile = 2*MaxTail + 64<<10
+// maxFile bounds what is read of one file, in bytes: a tail in base64, and texts of which each byte may take six.
+const maxFile = 2*MaxTail + 256<<10
 
 // readFile reads a file of at most maxFile bytes.
 func readFile(path string) ([]byte, error) {

@@ -24,7 +24,7 @@ const (
 	// (https://discord.com/developers/docs/reference#user-agent).
 	userAgent = "DiscordBot (https://lightspeed.invalid, 1.0)"
 
-	callLimit = 30 * time.Second // a whole request; a file of 64 KiB goes with it
+	callLimit = 30 * time.Second // of a whole request; a file of 64 KiB goes with it
 	maxAnswer = 256 << 10        // bytes that are read of an answer
 	blindRest = 5 * time.Second  // after a 429 that does not say for how long
 )
@@ -41,11 +41,12 @@ const (
 
 // client makes calls to one webhook.
 type client struct {
-	http *http.Client
-	api  string
-	hook Webhook
-	own  *notify.Lane // of the webhook
-	all  *notify.Lane // of everything that goes to Discord: for its global limit
+	http  *http.Client
+	api   string
+	hook  Webhook
+	limit time.Duration // of one call
+	own   *notify.Lane  // of the webhook
+	all   *notify.Lane  // of everything that goes to Discord: for its global limit
 }
 
 // refusal is an answer that is not a success.
@@ -97,7 +98,7 @@ func (c *client) call(ctx context.Context, method, path string, m message) (post
 	if err := c.all.Wait(ctx); err != nil {
 		return posted{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callLimit)
+	ctx, cancel := context.WithTimeout(ctx, c.limit)
 	defer cancel()
 	req, err := c.request(ctx, method, path, m)
 	if err != nil {
@@ -168,7 +169,8 @@ func encode(m message) (body []byte, contentType string, err error) {
 	if err == nil {
 		_, err = part.Write(m.file)
 	}
-	return b.Bytes(), form.FormDataContentType(), errors.Join(err, form.Close())
+	err = errors.Join(err, form.Close()) // it writes, too
+	return b.Bytes(), form.FormDataContentType(), err
 }
 
 // noteLimit keeps the lane closed when this was the last call that the limit allows.

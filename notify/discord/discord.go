@@ -55,7 +55,7 @@ func New(o Options) (*Target, error) {
 	sum := sha256.Sum256([]byte(hook.ID + "/" + hook.Thread))
 	return &Target{
 		client: &client{
-			http: newHTTP(), api: api, hook: hook,
+			http: newHTTP(), api: api, hook: hook, limit: callLimit,
 			own: o.Lanes.Lane("discord " + api + " " + hook.ID + "/" + hook.Token.Reveal()),
 			all: o.Lanes.Lane("discord " + api),
 		},

@@ -1,7 +1,7 @@
 package discord
 
 import (
-	"regexp"
+	"bytes"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,33 +12,88 @@ const (
 	excerptUnits = 1700
 )
 
-// control matches what terminals act upon: CSI sequences (colours, cursor), OSC, DCS and the like with their
-// text up to the end mark, and two-character escapes; also in their one-character C1 forms.
-var control = regexp.MustCompile("(?s)(?:\x1b\\[|\u009b)[0-?]*[ -/]*[@-~]?" +
-	"|(?:\x1b[\\]PX^_]|[\u009d\u0090\u0098\u009e\u009f]).*?(?:\x07|\x1b\\\\|\u009c|$)" +
-	"|\x1b[ -/]*[0-~]?")
-
 // readable turns the end of a log into text: no colours, a line that was written over by "\r" as it looked in
 // the end, nothing that cannot be seen but line ends and tabs.
 func readable(log []byte) string {
-	text := strings.ToValidUTF8(string(log), string(utf8.RuneError))
-	text = control.ReplaceAllString(text, "")
-	text = strings.ReplaceAll(text, "\r\n", "\n")
 	var b strings.Builder
-	for line := range strings.Lines(text) {
-		line, end := strings.CutSuffix(line, "\n")
-		line = strings.TrimRight(line, "\r")
-		line = line[strings.LastIndexByte(line, '\r')+1:]
-		for _, r := range line {
+	b.Grow(len(log))
+	for line := range bytes.Lines(uncontrolled(log)) {
+		text, ended := bytes.CutSuffix(line, []byte("\n"))
+		text = bytes.TrimRight(text, "\r")
+		text = text[bytes.LastIndexByte(text, '\r')+1:]
+		for len(text) > 0 {
+			r, size := utf8.DecodeRune(text) // what is no UTF-8 becomes U+FFFD
 			if r == '\t' || !unseen(r) {
 				b.WriteRune(r)
 			}
+			text = text[size:]
 		}
-		if end {
+		if ended {
 			b.WriteByte('\n')
 		}
 	}
 	return strings.TrimRight(b.String(), "\n\t ")
+}
+
+const escape = 0x1b
+
+// uncontrolled takes out what terminals act upon: sequences that begin with ESC, among them colours, and those
+// with a text of their own, among them titles and links.
+func uncontrolled(log []byte) []byte {
+	if bytes.IndexByte(log, escape) < 0 {
+		return log
+	}
+	kept := make([]byte, 0, len(log))
+	for {
+		at := bytes.IndexByte(log, escape)
+		if at < 0 {
+			return append(kept, log...)
+		}
+		kept = append(kept, log[:at]...)
+		log = log[at+sequence(log[at:]):]
+	}
+}
+
+// sequence is the length of the control sequence that text begins with (ECMA-48).
+func sequence(text []byte) int {
+	if len(text) < 2 {
+		return len(text)
+	}
+	switch text[1] {
+	case '[': // CSI: parameters, intermediates, one final byte
+		return ended(text, 2, '0', '?')
+	case ']', 'P', 'X', '^', '_': // OSC, DCS, SOS, PM, APC: a text up to BEL or ST, or a line's end if there is none
+		return textEnd(text)
+	}
+	return ended(text, 1, ' ', '/')
+}
+
+// ended passes over bytes from low to high, then over intermediates, and takes one final byte, if there is one.
+func ended(text []byte, at int, low, high byte) int {
+	for at < len(text) && text[at] >= low && text[at] <= high {
+		at++
+	}
+	for at < len(text) && text[at] >= ' ' && text[at] <= '/' {
+		at++
+	}
+	if at < len(text) && text[at] >= '0' && text[at] <= '~' {
+		at++
+	}
+	return at
+}
+
+func textEnd(text []byte) int {
+	for at := 2; at < len(text); at++ {
+		switch {
+		case text[at] == 0x07:
+			return at + 1
+		case text[at] == escape && at+1 < len(text) && text[at+1] == '\\':
+			return at + 2
+		case text[at] == '\n': // it was never ended: what follows is text
+			return at
+		}
+	}
+	return len(text)
 }
 
 // excerpt returns the last lines of a text, fenced, and whether that is all of it.

@@ -3,6 +3,7 @@ package discord
 import (
 	"fmt"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -158,7 +159,7 @@ func reason(n *notify.Notice) string {
 
 // where names the place in one line, for a message that has no fields.
 func where(n *notify.Notice) string {
-	parts := []string{escaped(n.Event.Repo, valueUnits)}
+	parts := []string{code(n.Event.Repo, valueUnits)}
 	if _, ref := refField(n); ref != "" {
 		parts = append(parts, ref)
 	}
@@ -171,7 +172,7 @@ func where(n *notify.Notice) string {
 func fields(n *notify.Notice) []field {
 	refName, ref := refField(n)
 	all := []field{
-		{"Repository", escaped(n.Event.Repo, valueUnits), true},
+		{"Repository", code(n.Event.Repo, valueUnits), true},
 		{refName, ref, true},
 		{"Commit", commit(n), true},
 		{"Author", escaped(n.Event.Author, valueUnits), true},
@@ -260,10 +261,13 @@ func timestamp(n *notify.Notice) string {
 	return at.UTC().Format(time.RFC3339)
 }
 
+// hostName is what a link's host may be; nothing that would have to be escaped in it.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9._-]+(:[0-9]{1,5})?$`)
+
 // link returns an address as it may stand in "[text](address)", or nothing when it is no http(s) address.
 func link(address string) string {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || !hostName.MatchString(u.Host) {
 		return ""
 	}
 	text := strings.NewReplacer("(", "%28", ")", "%29", "<", "%3C", ">", "%3E", "[", "%5B", "]", "%5D", "`", "%60", "\\", "%5C",

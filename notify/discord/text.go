@@ -46,12 +46,18 @@ func plain(text string, max int) string {
 
 // escaped is plain for a place where Discord reads Markdown: nothing in it is a mention, a link or a format.
 func escaped(text string, max int) string {
-	return collect(text, max, func(r rune) string {
-		if strings.ContainsRune("\\`*_~|<>[]()#@:-+.!", r) {
-			return `\` + string(r)
+	text = strings.TrimSpace(visible(text))
+	b := builder{left: max - 1}
+	for at, r := range text {
+		piece := string(r)
+		if strings.ContainsRune("\\`*_~|<[]@", r) || at == 0 && strings.ContainsRune("#->+", r) || strings.HasPrefix(text[at:], "://") {
+			piece = `\` + piece
 		}
-		return string(r)
-	})
+		if !b.add(piece) {
+			return b.String() + ellipsis
+		}
+	}
+	return b.String()
 }
 
 // code is plain as inline code, in which nothing is read as Markdown. It is empty when there is no text.
@@ -104,6 +110,9 @@ func visible(text string) string {
 // the text around. The joiner that emoji are made with may stay.
 func unseen(r rune) bool {
 	const joiner = '\u200d'
+	if r < 0x7f {
+		return r < ' '
+	}
 	return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) && r != joiner || unicode.Is(unicode.Co, r) || r == '\u3164' || r == '\u2800'
 }
 

@@ -65,7 +65,7 @@ func read(r *http.Request) (b body, err error) {
 	if err != nil {
 		return b, fmt.Errorf("content_type: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxFile+1<<20))
+	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		return b, err
 	}

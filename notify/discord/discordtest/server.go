@@ -3,8 +3,10 @@
 package discordtest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -162,6 +164,8 @@ var (
 )
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	text, _ := io.ReadAll(io.LimitReader(r.Body, maxFile+1<<20)) // else net/http does not notice that a client is gone
+	r.Body = io.NopCloser(bytes.NewReader(text))
 	s.mu.Lock()
 	s.requests++
 	before := s.before
@@ -194,6 +198,7 @@ func cutOff(w http.ResponseWriter) {
 	w.Header().Set("Content-Length", "1000")
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write([]byte(`{"id": "1`))
+	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }
 
