@@ -48,16 +48,12 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 	pause, said := backoff{last: lastWait}, trouble{log: l.log, what: "asking for work"}
 	key, unanswered := rand.Text(), false // an answer that was lost may have granted a run: it is asked for first
 	for ctx.Err() == nil {
-		if err := l.registerAgain(ctx); err != nil {
+		may, err := l.mayClaim(ctx)
+		if err != nil {
 			return nil, err
 		}
-		if l.outdated {
-			sleep(ctx, l.lease/3)
-			l.registered = false // the answer says whether it still is
-			continue
-		}
-		wait, due := claimWait, true
-		if !unanswered {
+		wait, due := claimWait, may
+		if may && !unanswered {
 			wait, due = l.await(ctx)
 		}
 		if !due {
@@ -88,11 +84,13 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 				pause.reset()
 				continue
 			}
-		case api.IsCode(err, api.NotRegistered):
-			l.registered = false
 		case api.IsCode(err, api.Outdated):
 			l.setOutdated(true)
 			continue
+		case api.IsCode(err, api.NotRegistered), !final(err):
+			// Who comes back may be an admin that has never heard of us. And registering is answered at
+			// once, a claim maybe not for long: so it is known, and said, that admin is back.
+			l.registered = false
 		case final(err):
 			return nil, fmt.Errorf("admin at %s refuses to give listener %s work: %w", l.admin.Base(), l.name, err)
 		}
@@ -100,6 +98,20 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 	}
 	l.hints.giveBack()
 	return nil, nil
+}
+
+// mayClaim registers where that is due. While this config is not the newest it waits, and reports false.
+func (l *Listener) mayClaim(ctx context.Context) (bool, error) {
+	if !l.registered {
+		if err := l.register(ctx); err != nil {
+			return false, err
+		}
+	}
+	if l.outdated {
+		sleep(ctx, l.lease/3)
+		l.registered = false // the next answer says whether it still is
+	}
+	return l.registered, nil
 }
 
 // await waits until a claim is due, and says how long that may wait at admin: not at all with a hint in hand.

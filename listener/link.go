@@ -24,7 +24,6 @@ type link struct {
 
 	mu    sync.Mutex
 	since time.Time // when admin went away; zero while it is there
-	aways int       // how often it has come back
 }
 
 func newLink(c *api.Client, log *slog.Logger) *link { return &link{Client: c, log: log} }
@@ -42,15 +41,7 @@ func (l *link) heard(err error) {
 	case !away && !l.since.IsZero():
 		l.log.Info("admin is back at "+l.Base(), "away", time.Since(l.since).Round(time.Millisecond))
 		l.since = time.Time{}
-		l.aways++
 	}
-}
-
-// returns counts how often admin has come back: after that it may be another process, that knows nobody.
-func (l *link) returns() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.aways
 }
 
 // final reports whether admin itself has refused, for good. Something else that answers at its address, such as

@@ -53,7 +53,6 @@ type Listener struct {
 
 	// What admin said last, for the goroutine that claims alone.
 	registered bool
-	returns    int // link.returns when it was registered
 	outdated   bool
 	lease      time.Duration
 	hints      *hints

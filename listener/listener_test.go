@@ -483,6 +483,27 @@ func TestForgottenListenerRegistersAgain(t *testing.T) {
 	}
 }
 
+// TestAdminThatWasAwayIsToldAgain: it may be another one, that has never heard of this listener.
+func TestAdminThatWasAwayIsToldAgain(t *testing.T) {
+	f := newFakeAdmin(t)
+	s := listen(t, f, conf("true"), t.TempDir())
+	f.leave()
+	eventually(t, "that it waits", func() bool { return s.said.times("waits for admin") == 1 })
+	f.comeBack()
+	f.await("another registration", func() bool { return len(f.registrations) == 2 })
+	f.awaitEnd(f.push("r1"))
+}
+
+func TestListenerThatIsOutdatedFromTheStart(t *testing.T) {
+	f := newFakeAdmin(t)
+	f.outdated = true
+	s := launch(t, f, conf("true"), t.TempDir(), false)
+	f.await("it asks whether it still is", func() bool { return len(f.registrations) > 1 })
+	if f.calls["claim"] != 0 || s.said.times("takes no new work") != 1 {
+		t.Errorf("asked %d times for work; said %s", f.calls["claim"], s.said)
+	}
+}
+
 func TestRefusedListenerEnds(t *testing.T) {
 	f := newFakeAdmin(t)
 	f.refuse["{name}"] = api.Errorf(400, api.BadRequest, "rules: no")

@@ -12,16 +12,8 @@ import (
 // revision is the config's, within this process. A listener does not reload its config: another is started.
 const revision = 1
 
-// registerAgain registers where that is due: when admin does not know the listener, or has been away.
-func (l *Listener) registerAgain(ctx context.Context) error {
-	if l.registered && l.returns == l.admin.returns() {
-		return nil
-	}
-	return l.register(ctx)
-}
-
-// register tells admin what this listener listens for and what it holds. A repeat changes no
-// settings at admin. It returns an error when admin refuses.
+// register tells admin what this listener listens for and what it holds, until admin has taken or refused it.
+// It is done again when admin does not know the listener, or has been away; a repeat changes no settings at admin.
 func (l *Listener) register(ctx context.Context) error {
 	var answer api.Registered
 	err := l.admin.try(ctx, l.log, "registration", func(ctx context.Context) (err error) {
@@ -38,7 +30,7 @@ func (l *Listener) register(ctx context.Context) error {
 		return nil
 	}
 	fault.Point("listener.registered")
-	l.registered, l.returns = true, l.admin.returns()
+	l.registered = true
 	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
 	l.hints.admins = answer.Broker
 	l.setOutdated(answer.Outdated)
