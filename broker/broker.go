@@ -30,8 +30,9 @@ type Announcer interface {
 	Missed() <-chan struct{}
 
 	// Declare makes sure that a queue exists and returns how many hints wait in it; those that a slot holds
-	// are not counted, and the number may be some seconds old. It fails at once with a *DownError when the
-	// broker is not connected, blocked, or refuses the queue.
+	// are not counted, and the number may be some seconds old. It fails with a *DownError when the broker is
+	// not connected or blocked (at once; State is not Up then), refuses this queue, or gives no answer about
+	// it (within five seconds, then at once): State is Up then, and other queues may be well.
 	Declare(ctx context.Context, queue string) (waiting int, err error)
 
 	// Forget removes a queue with its hints. One that is not there is no error.
@@ -51,8 +52,9 @@ type Consumer interface {
 // that an idle one could use. It belongs to one goroutine; only State and Close may be called from others.
 type Slot interface {
 	// Next waits for a hint. The last one must have been settled (Held.Done or Held.GiveBack). When hints
-	// can not come now, it fails within two seconds with a *DownError: claim without a hint, then call Next
-	// again. After ctx's end it returns ctx's error, and a hint that came meanwhile goes back to the queue.
+	// can not come now, it fails within seven seconds, most often two, with a *DownError: claim without a
+	// hint, then call Next again. When ctx ends it returns ctx's error at once, and a hint that came
+	// meanwhile goes back to the queue.
 	Next(ctx context.Context) (*Held, error)
 
 	// State says how the broker is reached: Up while this slot consumes or holds a hint, or could.

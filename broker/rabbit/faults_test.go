@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -46,7 +49,7 @@ func TestQueueDeleted(t *testing.T) {
 	node := rabbittest.Start(t)
 	p := connect(t, quick, node.Vhost(t))
 	p.flows(t, "q", "1")
-	<-p.a.Missed()
+	awaitMissed(t, p.a)
 	slot := p.c.Slot("q")
 	waits := make(chan error, 1)
 	go func() {
@@ -65,7 +68,7 @@ func TestQueueDeleted(t *testing.T) {
 		t.Errorf("state %+v, want down with a hint", state)
 	}
 	p.a.Announce(broker.Hint{Queue: "q", Run: "2"})
-	<-p.a.Missed()
+	awaitMissed(t, p.a)
 	p.flows(t, "q", "3")
 	if state := slot.State(); !state.Up {
 		t.Errorf("state %+v, want up again", state)
@@ -152,6 +155,12 @@ func TestQueueWithoutLeader(t *testing.T) {
 	p.logC.wantOnce("level=WARN", "queue ls.job.sick gives no answer", "hint=")
 
 	node.Resume(t, url, "ls.job.sick")
+	for p.a.unconfirmed.has("sick") {
+		awaitMissed(t, p.a)
+	}
+	if waiting := brokertest.Declare(t, p.a, "sick"); waiting > window {
+		t.Errorf("%d hints were sent to a silent queue", waiting)
+	}
 	p.flows(t, "sick", "again")
 	p.logA.wantOnce("level=INFO", "queue works again")
 	p.logC.wantOnce("level=INFO", "queue works again")
@@ -190,6 +199,7 @@ func TestForeignMessages(t *testing.T) {
 	}
 	foreign := []amqp.Publishing{
 		{Body: []byte("hello")},
+		{Type: "other", Body: []byte(`{"v":1,"queue":"q","run":"1"}`)},
 		{Type: messageType, Body: []byte("{")},
 		{Type: messageType, Body: []byte(`{"v":2,"queue":"q"}`)},
 		{Type: messageType, Body: []byte(`{"v":1,"queue":"other"}`)},
@@ -291,6 +301,59 @@ func TestCloseOverDeadLink(t *testing.T) {
 	within(t, 4*normal.goodbye, "closing over a link that is stalled", func() {
 		_ = p.close()
 		_ = logsIn.close()
+	})
+}
+
+// TestCloseInMidCall: the end is bounded while a session waits for an answer that does not come.
+func TestCloseInMidCall(t *testing.T) {
+	t.Parallel()
+	node := rabbittest.Start(t)
+	proxy := rabbittest.NewProxy(t, node.Addr())
+	j := &journal{t: t}
+	l, err := newLink(j.options(strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1)), normal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stalled := make(chan struct{})
+	l.start(func(_ context.Context, s *session) error {
+		proxy.Stall()
+		close(stalled)
+		_, err := s.conn.Channel()
+		return err
+	})
+	<-stalled
+	within(t, 3*normal.goodbye, "closing", l.close)
+}
+
+// TestGoodbye: a session ends in time though nobody answers its goodbye.
+func TestGoodbye(t *testing.T) {
+	t.Parallel()
+	node := rabbittest.Start(t)
+	proxy := rabbittest.NewProxy(t, node.Addr())
+	o := (&journal{t: t}).options(strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1))
+	targets, err := o.targets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := dial(t.Context(), targets[0], o, normal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Stall()
+	within(t, 2*normal.goodbye, "closing a session", s.close)
+}
+
+// TestWriteDeadline: a write that nobody takes ends.
+func TestWriteDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer far.Close()
+		w := &wire{Conn: near, limit: normal.write}
+		defer w.Close()
+		began := time.Now()
+		if _, err := w.Write([]byte("x")); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(began) != normal.write {
+			t.Errorf("a write ended after %s: %v", time.Since(began), err)
+		}
 	})
 }
 

@@ -178,3 +178,13 @@ func within(t testing.TB, limit time.Duration, what string, f func()) {
 		t.Errorf("%s took %s, want at most %s", what, took, limit)
 	}
 }
+
+// awaitMissed waits until the Announcer tells of dropped hints or of a new connection.
+func awaitMissed(t testing.TB, a *Announcer) {
+	t.Helper()
+	select {
+	case <-a.Missed():
+	case <-time.After(30 * time.Second):
+		t.Fatalf("nothing was missed: %s", a.State())
+	}
+}

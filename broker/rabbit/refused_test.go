@@ -36,6 +36,12 @@ func TestRefused(t *testing.T) {
 			},
 		},
 		{
+			name: "way of logging in", // the library leaves the socket open then
+			url:  func(t *testing.T) string { return node.Vhost(t) + "?auth_mechanism=external" },
+			why:  "it does not offer the auth_mechanism of the RabbitMQ URL",
+			hint: "plain, or enable the plugin rabbitmq_auth_mechanism_ssl",
+		},
+		{
 			name: "vhost",
 			url:  func(t *testing.T) string { return at(node, "amqp://x/no%2Fsuch", "guest", "guest") },
 			why:  "there is no vhost no/such",
@@ -97,6 +103,9 @@ func TestRefused(t *testing.T) {
 			}
 			if strings.Contains(state.Why+state.Hint, "geheim") {
 				t.Errorf("state %+v shows a password", state)
+			}
+			if tt.cure == nil {
+				return
 			}
 			tt.cure(t, url)
 			p.flows(t, "q", "1")
@@ -227,4 +236,19 @@ func TestTLS(t *testing.T) {
 			j.wantOnce("level=WARN", tt.why)
 		})
 	}
+}
+
+// TestTLSNames: each URL's certificate is checked against its own host.
+func TestTLSNames(t *testing.T) {
+	t.Parallel()
+	node := rabbittest.Start(t)
+	good := node.TLSURL("guest", "guest", rabbittest.VhostOf(node.Vhost(t)))
+	o := (&journal{t: t}).options(strings.Replace(good, "localhost", "127.0.0.1", 1), good)
+	o.TLS = node.TLS(t)
+	a, err := newAnnouncer(o, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	awaitUp(t, a.link)
 }

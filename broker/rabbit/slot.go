@@ -51,10 +51,12 @@ func (s *slot) Next(ctx context.Context) (*broker.Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.await(ctx, s.turn, session); err != nil {
+	silence := time.NewTimer(session.pace.answer)
+	defer silence.Stop()
+	if err := s.await(ctx, s.turn, silence.C, session); err != nil {
 		return nil, err
 	}
-	if err := s.begin(ctx, session); err != nil {
+	if err := s.begin(ctx, silence.C, session); err != nil {
 		return nil, err
 	}
 	s.consumer.link.queueUp(s.queue)
@@ -68,15 +70,13 @@ func (s *slot) Next(ctx context.Context) (*broker.Held, error) {
 	return held, nil
 }
 
-// await waits for the broker's answer, as long as may be expected of a queue that is well.
-func (s *slot) await(ctx context.Context, answer <-chan struct{}, session *session) error {
+// await waits for the broker's answer until silence: as long as may be expected of a queue that is well.
+func (s *slot) await(ctx context.Context, answer <-chan struct{}, silence <-chan time.Time, session *session) error {
 	select { // select takes any case that is ready: the end comes first
 	case <-s.ended:
 		return broker.ErrClosed
 	default:
 	}
-	timer := time.NewTimer(session.pace.answer)
-	defer timer.Stop()
 	select {
 	case <-answer:
 		return nil
@@ -84,20 +84,20 @@ func (s *slot) await(ctx context.Context, answer <-chan struct{}, session *sessi
 		return broker.ErrClosed
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-timer.C:
+	case <-silence:
 		return s.down(session, silentQueue(session, s.queue))
 	}
 }
 
 // begin starts to consume. When that fails, or is given up, the turn goes back.
-func (s *slot) begin(ctx context.Context, session *session) error {
+func (s *slot) begin(ctx context.Context, silence <-chan time.Time, session *session) error {
 	var began error
 	answered := make(chan struct{})
 	s.consumer.work.run(func() {
 		began = s.consume(session)
 		close(answered)
 	})
-	if err := s.await(ctx, answered, session); err != nil {
+	if err := s.await(ctx, answered, silence, session); err != nil {
 		s.later(func() {
 			if <-answered; began == nil {
 				s.stop()

@@ -188,6 +188,8 @@ func explainReply(err error, at place) *trouble {
 		return nil
 	}
 	switch {
+	case errors.Is(err, amqp.ErrSASL):
+		return &trouble{"login", why("it does not offer the auth_mechanism of the RabbitMQ URL"), "take plain, or enable the plugin rabbitmq_auth_mechanism_ssl for external"}
 	case errors.Is(err, amqp.ErrCredentials) || reply.Server && reply.Code == amqp.AccessRefused && strings.Contains(reply.Reason, "Login"):
 		return &trouble{"login", why("it refuses user %s: wrong user or password", at.target.user), loginHint(at)}
 	case reply.Server && reply.Code == amqp.NotAllowed && strings.Contains(reply.Reason, "not found"):
