@@ -469,7 +469,11 @@ func TestHeadOf(t *testing.T) {
 }
 
 func TestTryAsksEveryTarget(t *testing.T) {
-	answers := Try(t.Context(), []Target{&fake{name: "one"}, &fake{name: "two"}}, notice("r1", run.Running))
+	sample := Sample("site", "builder-1", "acme/site", "")
+	if err := sample.check(); err != nil {
+		t.Error(err)
+	}
+	answers := Try(t.Context(), []Target{&fake{name: "one"}, &fake{name: "two"}}, sample)
 	if fmt.Sprint(answers) != "[{one tried <nil>} {two tried <nil>}]" {
 		t.Errorf("got %v", answers)
 	}

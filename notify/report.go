@@ -1,8 +1,6 @@
 package notify
 
-import (
-	"context"
-)
+import "context"
 
 func rankResult(*Result) rank { return rank{} } // the later wins
 
@@ -38,7 +36,6 @@ func (d *Dispatcher) reportAll(soft, hard context.Context) {
 			if problem := asError(err); !problem.Final {
 				failures++
 				trouble.begins(&Error{Message: "how notices went cannot be reported: " + problem.Message, Hint: problem.Hint}, d.reports.len())
-				d.reports.failed(it, false)
 				return pause{wait: backoff(failures, problem.After)}
 			}
 			d.log.Warn("how a notice went cannot be reported", "run", it.Value.Run, "target", it.Value.Target, "error", err)

@@ -102,3 +102,20 @@ func TestSeconds(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+func TestBackoff(t *testing.T) {
+	for _, c := range []struct {
+		failures    int
+		after, want time.Duration
+	}{
+		{1, 0, firstWait}, {2, 0, 2 * firstWait}, {5, 0, 16 * firstWait}, {9, 0, 256 * firstWait}, {10, 0, longWait}, {1000, 0, longWait},
+		{1, 10 * time.Millisecond, 10 * time.Millisecond}, {freeTries, 10 * time.Millisecond, 10 * time.Millisecond},
+		{freeTries + 1, 10 * time.Millisecond, firstWait}, {1, time.Hour, time.Hour}, {1000, time.Hour, time.Hour},
+	} {
+		for range 20 {
+			if got := backoff(c.failures, c.after); got < c.want || got > c.want+c.want/5+time.Millisecond {
+				t.Errorf("after %d failures, asked for %v: got %v, want %v and a fifth at most", c.failures, c.after, got, c.want)
+			}
+		}
+	}
+}

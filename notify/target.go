@@ -85,25 +85,3 @@ func (m *Memo) Set(text string) error {
 	m.text = text
 	return m.save(text)
 }
-
-// Answer says what came back from one target.
-type Answer struct {
-	Target string
-	Said   string
-	Err    error
-}
-
-// tryLimit bounds one sample, whatever the far end does.
-const tryLimit = 90 * time.Second
-
-// Try sends a sample to each target, one after the other, and returns one Answer a target.
-func Try(ctx context.Context, targets []Target, sample Notice) []Answer {
-	answers := make([]Answer, 0, len(targets))
-	for _, target := range targets {
-		ctx, cancel := context.WithTimeout(ctx, tryLimit)
-		said, err := target.Try(ctx, sample)
-		cancel()
-		answers = append(answers, Answer{target.Name(), said, err})
-	}
-	return answers
-}

@@ -80,12 +80,12 @@ func (c *client) post(ctx context.Context, m message) (posted, error) {
 	return c.call(ctx, http.MethodPost, "", m)
 }
 
-// edit puts m in the place of a message. Its content stays: whom that called is not called again.
+// edit puts m in the place of a message. m has no content: the message's stays, and whom that called is not
+// called again.
 func (c *client) edit(ctx context.Context, id string, m message) (posted, error) {
 	if m.Attachments == nil {
 		m.Attachments = &[]attachment{}
 	}
-	m.Content, m.Mentions = "", nobody()
 	return c.call(ctx, http.MethodPatch, "/messages/"+url.PathEscape(id), m)
 }
 
