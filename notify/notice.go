@@ -38,6 +38,8 @@ type Notice struct {
 	Page string `json:"page,omitempty"` // http(s) address of the run's page, where one is known
 	Log  Tail   `json:"log"`
 
+	Quiet bool `json:"quiet,omitempty"` // nobody is called: another listener of that name has called them
+
 	// Memos are what targets noted of this run on another machine (Result.Memo, by Result.Target), for a run
 	// whose own listener is lost. What was noted here comes first.
 	Memos map[string]string `json:"memos,omitempty"`

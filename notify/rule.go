@@ -88,6 +88,6 @@ func (w When) decide(n *Notice, before run.State) Telling {
 	case Failure:
 		t.Due = failed || t.Recovered
 	}
-	t.Call = t.Due
+	t.Call = t.Due && !n.Quiet
 	return t
 }

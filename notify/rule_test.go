@@ -137,6 +137,16 @@ func TestWhatWasToldIsKeptTrue(t *testing.T) {
 	}
 }
 
+func TestQuietCallsNobody(t *testing.T) {
+	d := dispatcher(t, Options{Routes: []Route{{&fake{}, Failure}}})
+	n := notice("r1", run.Lost)
+	n.Quiet = true
+	d.Tell(n)
+	if got := verdictOf(t, d, "r1"); got != "told" {
+		t.Errorf("got %s, want told", got)
+	}
+}
+
 func TestRulesForgetOldRefs(t *testing.T) {
 	d := dispatcher(t, Options{Routes: []Route{{&fake{}, Change}}})
 	d.last.kept.max = 2
