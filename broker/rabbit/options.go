@@ -89,8 +89,8 @@ func (o Options) targets() ([]target, error) {
 	return all, nil
 }
 
-var errEncoding = errors.New("cannot be read as amqp://user:password@host:port/vhost\n" +
-	"hint: percent-encode reserved characters in user, password and vhost: / is %2F, @ is %40, : is %3A, % is %25")
+var errEncoding = errors.New("cannot be read as amqp://user:password@host:port/vhost; reserved characters in user, " +
+	"password and vhost are percent-encoded: / is %2F, @ is %40, : is %3A, % is %25")
 
 func parse(raw secret.Value) (target, error) {
 	text := raw.Reveal()
