@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -159,6 +160,27 @@ func (f *fakeAdmin) await(what string, holds func() bool) {
 			f.t.Fatalf("never came: %s", what)
 		}
 	}
+}
+
+// see returns what admin knows of a run now.
+func (f *fakeAdmin) see(r *fakeRun) fakeRun {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return *r
+}
+
+// called returns how often a route was called.
+func (f *fakeAdmin) called(route string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[route]
+}
+
+// registered returns the registrations that came.
+func (f *fakeAdmin) registered() []api.Registration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.registrations)
 }
 
 func (f *fakeAdmin) answered(route string) int {

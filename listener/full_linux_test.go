@@ -62,14 +62,14 @@ func TestDiskFullBeforeARunStarts(t *testing.T) {
 	r := f.push("r1")
 	eventually(t, "a word of it", func() bool { return s.said.times("run is not started: it cannot be written down") == 1 })
 	f.await("it is given back", func() bool { return r.status == run.Queued })
-	claims := f.calls["claim"]
+	claims := f.called("claim")
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
-	if end := f.awaitEnd(r); end.Status != run.Passed || f.logOf(r) != "ran\n" || r.claim.Attempt != 2 {
-		t.Errorf("got %+v, log %q, attempt %d", end, f.logOf(r), r.claim.Attempt)
+	if end := f.awaitEnd(r); end.Status != run.Passed || f.logOf(r) != "ran\n" || f.see(r).claim.Attempt != 2 {
+		t.Errorf("got %+v, log %q, attempt %d", end, f.logOf(r), f.see(r).claim.Attempt)
 	}
-	if asked := f.calls["claim"] - claims; asked > 2 {
+	if asked := f.called("claim") - claims; asked > 2 {
 		t.Errorf("asked %d times while the disk was full", asked)
 	}
 }

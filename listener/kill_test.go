@@ -132,8 +132,8 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 		t.Errorf("%d processes were still running", rest.Ended)
 	}
 	f.awaitEnd(next)
-	if r.claim.Attempt != 1 || r.ends != 1 {
-		t.Errorf("attempt %d, ended %d times", r.claim.Attempt, r.ends)
+	if got := f.see(r); got.claim.Attempt != 1 || got.ends != 1 {
+		t.Errorf("attempt %d, ended %d times", got.claim.Attempt, got.ends)
 	}
 }
 
@@ -149,8 +149,8 @@ func TestKilledBetweenResultAndReport(t *testing.T) {
 	f.with(func() { delete(f.refuse, "finish") })
 	startVictim(t, f, c, state)
 	end := f.awaitEnd(r)
-	if end.Status != run.Failed || *end.ExitCode != 6 || f.logOf(r) != "output\nlightspeed: step 1: exit status 6\n" || r.claim.Attempt != 1 {
-		t.Errorf("got %+v, log %q, attempt %d", end, f.logOf(r), r.claim.Attempt)
+	if end.Status != run.Failed || *end.ExitCode != 6 || f.logOf(r) != "output\nlightspeed: step 1: exit status 6\n" || f.see(r).claim.Attempt != 1 {
+		t.Errorf("got %+v, log %q, attempt %d", end, f.logOf(r), f.see(r).claim.Attempt)
 	}
 }
 
@@ -172,8 +172,8 @@ func TestKilledBeforeItWroteItsJournal(t *testing.T) {
 	})
 	startVictim(t, f, c, state)
 	end := f.awaitEnd(r)
-	if log := f.logOf(r); end.Status == run.Passed && log != fmt.Sprintf("%d\n", r.claim.Attempt) {
-		t.Errorf("got %+v, log %q, attempt %d", end, log, r.claim.Attempt)
+	if log := f.logOf(r); end.Status == run.Passed && log != fmt.Sprintf("%d\n", f.see(r).claim.Attempt) {
+		t.Errorf("got %+v, log %q, attempt %d", end, log, f.see(r).claim.Attempt)
 	}
 }
 
@@ -185,7 +185,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	c := conf("echo $LIGHTSPEED_RUN_ID.$LIGHTSPEED_ATTEMPT >>"+dir+"/starts; seq 1 2000", "sleep 0.01; echo second")
 	c.Concurrency, c.Grace = 2, time.Second
 	var runs []*fakeRun
-	for i := range 30 {
+	for i := range 20 {
 		runs = append(runs, f.push(fmt.Sprintf("r%d", i)))
 	}
 	ended := func() bool {
@@ -197,9 +197,9 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		return true
 	}
 	var v *victim
-	for range 15 {
+	for range 10 {
 		v = startVictim(t, f, c, state)
-		before := len(f.registrations)
+		before := len(f.registered())
 		f.await("a registration", func() bool { return ended() || len(f.registrations) > before })
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // the moment of the kill is what is tried
 		v.kill()
@@ -216,7 +216,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		seen[start] = true
 	}
 	lost := 0
-	for _, r := range runs {
+	for _, one := range runs {
+		r := f.see(one)
 		id := r.claim.Run.ID
 		begun := 0
 		for attempt := 1; attempt <= r.claim.Attempt; attempt++ {
@@ -227,7 +228,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		switch {
 		case r.ends != 1 || begun > 1:
 			t.Errorf("%s: ended %d times, started %d times", id, r.ends, begun)
-		case r.finish.Status == run.Passed && (begun != 1 || !strings.HasSuffix(f.logOf(r), "\n2000\nsecond\n")):
+		case r.finish.Status == run.Passed && (begun != 1 || !strings.HasSuffix(string(r.log), "\n2000\nsecond\n")):
 			t.Errorf("%s: passed, started %d times, log of %d bytes", id, begun, len(r.log))
 		case r.finish.Status == run.Lost:
 			lost++

@@ -186,3 +186,25 @@ func TestProgramNamesDoNotConfuseTheParser(t *testing.T) {
 		t.Errorf("got %+v", p)
 	}
 }
+
+// TestOlderProcessesAreNoneOfTheTree: what was there before its first command cannot come from it.
+func TestOlderProcessesAreNoneOfTheTree(t *testing.T) {
+	g := plant(t, 50*time.Millisecond)
+	older := exec.Command("sleep", "600")
+	older.Env = []string{g.mark}
+	if err := older.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer older.Wait()
+	defer older.Process.Kill()
+	for born := startTime(older.Process.Pid); g.family.since <= born; {
+		g.family.since = 0
+		g.Run(t.Context(), g.sh("true")) // until the clock of /proc has gone on
+	}
+	if rest := g.End(t.Context()); rest.Ended != 0 {
+		t.Errorf("ended %+v", rest)
+	}
+	if err := older.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the older process was ended: %v", err)
+	}
+}
