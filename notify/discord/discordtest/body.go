@@ -113,10 +113,10 @@ func (b *body) check() error {
 		return err
 	}
 	if b.Content != nil && units(*b.Content) > 2000 {
-		return errors.New("content: Must be 2000 or fewer in length.")
+		return errors.New("content: Must be 2000 or fewer in length")
 	}
 	if len(b.Embeds) > 10 {
-		return errors.New("embeds: Must be 10 or fewer in length.")
+		return errors.New("embeds: Must be 10 or fewer in length")
 	}
 	if (b.Content == nil || *b.Content == "") && len(b.Embeds) == 0 && !b.hasFile {
 		return errors.New("content: Cannot send an empty message")
@@ -146,7 +146,7 @@ func (m *mentions) check() error {
 	case m.Parse == nil:
 		return errors.New("allowed_mentions.parse: null or left out")
 	case len(m.Users) > 100 || len(m.Roles) > 100:
-		return errors.New("allowed_mentions: Must be 100 or fewer in length.")
+		return errors.New("allowed_mentions: Must be 100 or fewer in length")
 	case slices.Contains(m.Parse, "users") && len(m.Users) > 0, slices.Contains(m.Parse, "roles") && len(m.Roles) > 0:
 		return errors.New("allowed_mentions.parse: both a kind and ids of it")
 	}
@@ -169,14 +169,14 @@ func (e Embed) check(at string) (size int, err error) {
 		n := units(t.value)
 		size += n
 		if n > t.most {
-			return 0, fmt.Errorf("%s.%s: Must be %d or fewer in length.", at, t.name, t.most)
+			return 0, fmt.Errorf("%s.%s: Must be %d or fewer in length", at, t.name, t.most)
 		}
 		if t.need && strings.TrimSpace(t.value) == "" {
 			return 0, fmt.Errorf("%s.%s: This field is required", at, t.name)
 		}
 	}
 	if len(e.Fields) > 25 {
-		return 0, fmt.Errorf("%s.fields: Must be 25 or fewer in length.", at)
+		return 0, fmt.Errorf("%s.fields: Must be 25 or fewer in length", at)
 	}
 	return size, e.checkForm(at)
 }
@@ -184,7 +184,7 @@ func (e Embed) check(at string) (size int, err error) {
 func (e Embed) checkForm(at string) error {
 	if e.URL != "" {
 		if u, err := url.Parse(e.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			return fmt.Errorf("%s.url: Not a well formed URL.", at)
+			return fmt.Errorf("%s.url: Not a well formed URL", at)
 		}
 	}
 	if e.Timestamp != "" {

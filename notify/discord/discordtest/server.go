@@ -294,7 +294,7 @@ func failed(status, code int, text string) Answer {
 // with puts the field's error in, in Discord's tree.
 func (a Answer) with(err error) Answer {
 	what, why, _ := strings.Cut(err.Error(), ": ")
-	var tree any = map[string]any{"_errors": []any{map[string]string{"code": "BASE_TYPE_MAX_LENGTH", "message": why}}}
+	var tree any = map[string]any{"_errors": []any{map[string]string{"code": "BASE_TYPE_MAX_LENGTH", "message": why + "."}}}
 	for _, key := range slices.Backward(strings.Split(what, ".")) {
 		tree = map[string]any{key: tree}
 	}
