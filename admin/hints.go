@@ -21,22 +21,33 @@ type hints struct {
 	mu    sync.Mutex
 	sent  map[string]int      // by queue: hints that nobody has used yet, as far as is known
 	dirty map[string]struct{} // queues that are to be declared or removed
+	bad   map[string]struct{} // queues that the broker refuses, or gives no answer about
 	wake  chan struct{}
 }
 
 // reconcilePause is how often the reconciler looks at queues that have work.
 const reconcilePause = 15 * time.Second
 
+// missedPause keeps hints that are dropped one after the other from being counted anew each time.
+const missedPause = 200 * time.Millisecond
+
 func newHints(a broker.Announcer, log *slog.Logger) *hints {
-	return &hints{announcer: a, log: log, sent: map[string]int{}, dirty: map[string]struct{}{}, wake: make(chan struct{}, 1)}
+	return &hints{announcer: a, log: log, sent: map[string]int{}, dirty: map[string]struct{}{}, bad: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 }
 
-// broker names what hints are sent through, for listeners to compare with their own.
-func (h *hints) broker() string {
+// broker names what a queue's hints are sent through, for listeners to compare with their own; empty while none
+// can be sent, so that they ask by themselves.
+func (h *hints) broker(queue string) string {
 	if h == nil {
 		return ""
 	}
-	return h.announcer.State().Broker
+	h.mu.Lock()
+	_, bad := h.bad[queue]
+	h.mu.Unlock()
+	if state := h.announcer.State(); state.Up && !bad {
+		return state.Broker
+	}
+	return ""
 }
 
 // check says for /readyz how the broker is reached.
@@ -91,18 +102,33 @@ func (h *hints) changed(queue string) {
 func (h *hints) run(ctx context.Context, s *store.Store) {
 	pause := time.NewTicker(reconcilePause)
 	defer pause.Stop()
+	link := time.Time{}
 	for all := true; ; {
 		h.note(h.reconcile(ctx, s, all))
 		select {
 		case <-ctx.Done():
 			return
 		case <-h.announcer.Missed():
-			all = true // the broker may be a new one, without our queues
+			since := h.announcer.State().Since
+			all, link = !since.Equal(link), since // behind a new link may be a new broker, without our queues
+			if !rest(ctx, missedPause) {
+				return
+			}
 		case <-h.wake:
 			all = false
 		case <-pause.C:
 			all = false
 		}
+	}
+}
+
+// rest reports false when ctx ends before the time is over.
+func rest(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -142,27 +168,47 @@ func (h *hints) reconcile(ctx context.Context, s *store.Store, all bool) error {
 
 func (h *hints) declare(ctx context.Context, known []string, listed map[string]bool, changed map[string]struct{}, all bool) error {
 	for name := range changed {
-		if !listed[name] {
-			if err := h.announcer.Forget(ctx, name); err != nil {
-				return err
-			}
+		if listed[name] {
+			continue
+		}
+		if err := h.about(name, h.announcer.Forget(ctx, name)); err != nil {
+			return err
 		}
 	}
 	for _, name := range known {
-		if _, own := changed[name]; own || all {
-			if _, err := h.announcer.Declare(ctx, name); err != nil {
-				return err
-			}
+		if _, own := changed[name]; !own && !all {
+			continue
+		}
+		_, err := h.announcer.Declare(ctx, name)
+		if err := h.about(name, err); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// about takes note of how a call about one queue ended. An error that concerns this queue alone, which the
+// announcer has logged, holds up no other: the queue stays dirty, and its listeners are told of no broker.
+func (h *hints) about(queue string, err error) error {
+	var down *broker.DownError
+	alone := errors.As(err, &down) && h.announcer.State().Up
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case alone:
+		h.bad[queue], h.dirty[queue] = struct{}{}, struct{}{}
+		return nil
+	case err == nil:
+		delete(h.bad, queue)
+	}
+	return err
 }
 
 // recount asks the broker how many hints wait in a queue, and sends what is missing.
 func (h *hints) recount(ctx context.Context, s *store.Store, name string) error {
 	waiting, err := h.announcer.Declare(ctx, name)
 	if err != nil {
-		return err
+		return h.about(name, err)
 	}
 	h.mu.Lock()
 	if waiting > 0 {

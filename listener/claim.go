@@ -52,12 +52,12 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		if err != nil {
 			return nil, err
 		}
-		wait, due := claimWait, may
-		if may && !unanswered {
-			wait, due = l.await(ctx)
-		}
-		if !due {
+		if !may {
 			continue
+		}
+		wait := claimWait
+		if !unanswered {
+			wait = l.await(ctx)
 		}
 		asked := time.Now()
 		claim, err := l.claim(ctx, key, wait)
@@ -114,22 +114,21 @@ func (l *Listener) mayClaim(ctx context.Context) (bool, error) {
 	return l.registered, nil
 }
 
-// await waits until a claim is due, and says how long that may wait at admin: not at all with a hint in hand.
+// await waits until a claim is due, and returns how long that may wait at admin: not at all where hints come.
 // Where hints come, or should, the registration is repeated now and then: it is how admin knows that the
-// listener is there, and how the listener knows admin's broker.
-func (l *Listener) await(ctx context.Context) (wait time.Duration, due bool) {
+// listener is there, and how the listener knows admin's broker. A claim without a hint follows, for one that was lost.
+func (l *Listener) await(ctx context.Context) time.Duration {
 	if l.hints.slot == nil {
-		return claimWait, true
+		return claimWait
 	}
 	if !l.hints.await(ctx, l.lease/3) {
 		l.registered = false
-		return l.lease / 3, true
+		return l.lease / 3
 	}
 	if l.hints.held == nil {
 		l.registered = false
-		return 0, false
 	}
-	return 0, true
+	return 0
 }
 
 func (l *Listener) claim(ctx context.Context, key string, wait time.Duration) (*api.Claim, error) {

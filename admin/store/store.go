@@ -32,8 +32,8 @@ type Options struct {
 	// Committed, when set, is told of every run that a commit changed, in order, by the one goroutine that
 	// writes: before any caller gets its result. It must not block and must not call the Store.
 	Committed func([]Change)
-	// Work, when set, is told after a commit of queues that have runs waiting and slots free that no
-	// standing claim took. It must not block and must not call the Store.
+	// Work, when set, is told before a commit, which may still fail, of queues that have runs waiting and slots
+	// free that no standing claim took. It must not block and must not call the Store.
 	Work func([]Work)
 }
 

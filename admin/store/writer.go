@@ -184,6 +184,9 @@ func (tx *Tx) commit() error {
 		}
 	}
 	fault.Point("store.committing")
+	if s.opt.Work != nil && len(tx.work) > 0 {
+		s.opt.Work(tx.work) // goes its way while the disk is waited for: a claim that it leads to comes after this commit
+	}
 	if _, err := tx.w.stmtExec("COMMIT"); err != nil {
 		return err
 	}
@@ -194,9 +197,6 @@ func (tx *Tx) commit() error {
 	s.generation.Store(tx.generation)
 	if s.opt.Committed != nil && len(tx.changed) > 0 {
 		s.opt.Committed(tx.changed)
-	}
-	if s.opt.Work != nil && len(tx.work) > 0 {
-		s.opt.Work(tx.work)
 	}
 	if tx.stale {
 		s.signalRecheck()
