@@ -34,11 +34,12 @@ type plan struct {
 	Scripts     []string
 	Grace       time.Duration
 	Concurrency int
+	OnLost      string
 }
 
 func (p plan) config() config.Config {
 	c := conf(p.Scripts...)
-	c.Grace, c.Concurrency = p.Grace, p.Concurrency
+	c.Grace, c.Concurrency, c.OnLost = p.Grace, p.Concurrency, p.OnLost
 	return c
 }
 
@@ -70,7 +71,7 @@ type victim struct {
 
 func startVictim(t *testing.T, f *fakeAdmin, c config.Config, state string) *victim {
 	t.Helper()
-	p := plan{Grace: c.Grace, Concurrency: c.Concurrency}
+	p := plan{Grace: c.Grace, Concurrency: c.Concurrency, OnLost: c.OnLost}
 	for _, step := range c.Exec {
 		p.Scripts = append(p.Scripts, step.Run)
 	}
@@ -125,7 +126,7 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 		t.Errorf("got %+v", end)
 	}
 	log := f.logOf(r)
-	if !strings.HasPrefix(log, "1\n2\n3\n") || !strings.Contains(log, "\n4999\n5000\nbegun\n\nlightspeed: the listener was ended while this ran\nlightspeed: 3 processes were still running, and were ended\n") {
+	if !strings.HasPrefix(log, "1\n2\n3\n") || !strings.Contains(log, "\n4999\n5000\nbegun\nlightspeed: the listener was ended while this ran\nlightspeed: 3 processes were still running, and were ended\n") {
 		t.Errorf("log of %d bytes ends with %q", len(log), log[max(0, len(log)-200):])
 	}
 	if rest := leftOf("r1", 1).End(t.Context(), 0); rest.Ended != 0 {
@@ -135,6 +136,20 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 	if got := f.see(r); got.claim.Attempt != 1 || got.ends != 1 {
 		t.Errorf("attempt %d, ended %d times", got.claim.Attempt, got.ends)
 	}
+}
+
+// TestRequeuedRunDoesNotOutliveItsListener: another may be given it when the lease is over, so that a listener
+// that was killed, and does not come back, must leave nothing running.
+func TestRequeuedRunDoesNotOutliveItsListener(t *testing.T) {
+	f := newFakeAdmin(t)
+	c := conf("(setsid sleep 600 >/dev/null 2>&1 &); echo begun; sleep 600")
+	c.OnLost = config.Requeue
+	v := startVictim(t, f, c, t.TempDir())
+	r := f.push("r1")
+	f.awaitLog(r, "begun")
+	eventually(t, "three processes", func() bool { return len(listPids(leftOf("r1", 1))) == 3 })
+	v.kill()
+	eventually(t, "their end", func() bool { return len(listPids(leftOf("r1", 1))) == 0 })
 }
 
 func TestKilledBetweenResultAndReport(t *testing.T) {

@@ -64,7 +64,10 @@ func (a *attempt) cutOff(ctx context.Context) {
 	leader := process.ID(a.entry.Process())
 	rest := process.Leftovers{Marks: marks, Leader: leader}.End(ctx, a.l.opt.Config.Grace)
 	fault.Point("listener.leftovers.ended")
-	line := "\nlightspeed: the listener was ended while this ran\n"
+	line := "lightspeed: the listener was ended while this ran\n"
+	if !a.entry.Log.BeginsLine() {
+		line = "\n" + line
+	}
 	if rest.Ended > 0 {
 		a.log.Warn("ended what a cut-off run had left running", "processes", rest.Ended)
 		line += fmt.Sprintf("lightspeed: %s still running, and %s ended\n", processes(rest.Ended), wereOrWas(rest.Ended))

@@ -166,6 +166,20 @@ func (l *Log) unput(n int) {
 	}
 }
 
+// BeginsLine reports whether what is written next begins a line.
+func (l *Log) BeginsLine() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := []byte{'\n'}
+	switch {
+	case l.tail != nil && l.tail.kept() > 0:
+		_, _ = l.tail.readAt(last, l.tail.kept()-1)
+	case l.headLen > 0:
+		_, _ = l.head.ReadAt(last, l.headLen-1)
+	}
+	return last[0] == '\n'
+}
+
 // Changed gets a value when there may be more to read.
 func (l *Log) Changed() <-chan struct{} { return l.changed }
 
