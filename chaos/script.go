@@ -12,9 +12,9 @@ echo $$ > "$marks/live/$me"
 alive=0
 for mark in "$marks"/live/*; do
 	{ read -r pid < "$mark"; } 2>/dev/null || continue
-	[ -d "/proc/$pid" ] || continue
-	alive=$((alive + 1))
 	other=${mark##*/}
+	grep -qsz "^LIGHTSPEED_RUN_ID=${other%.*}$" "/proc/$pid/environ" || continue # ended, or the pid is another's now
+	alive=$((alive + 1))
 	if [ "$other" != "$me" ] && [ "${other%.*}" = "$LIGHTSPEED_RUN_ID" ]; then echo "$other" > "$marks/overlap/$me"; fi
 done
 [ "$alive" -le "$most" ] || echo "$alive" > "$marks/crowd/$me"
