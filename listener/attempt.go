@@ -11,6 +11,7 @@ import (
 	"lightspeed/api"
 	"lightspeed/event"
 	"lightspeed/fault"
+	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -112,7 +113,7 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 		a.keepLease(renewing, lease)
 	}()
 
-	a.settle(a.work(working, f, wrong))
+	a.settle(a.work(working, lease, f, wrong))
 	close(done)
 	<-shipped
 	a.report(reporting, ship)
@@ -121,7 +122,7 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 }
 
 // work runs the commands, and returns when nothing of them is left.
-func (a *attempt) work(ctx context.Context, f facts, wrong string) Outcome {
+func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong string) Outcome {
 	defer a.l.works.Done()
 	defer func() {
 		a.l.mu.Lock()
@@ -133,12 +134,21 @@ func (a *attempt) work(ctx context.Context, f facts, wrong string) Outcome {
 		return Outcome{Status: run.Errored, Reason: wrong}
 	}
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
-	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, started: func(id process.ID) {
+	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), started: func(id process.ID) {
 		fault.Point("listener.started")
 		if err := a.entry.SetProcess(journal.Process(id)); err != nil {
 			a.log.Warn("journal could not note the run's process", "err", err)
 		}
 	}}.run(ctx)
+}
+
+// orphanGrace is how long the commands get after SIGTERM when this listener is killed, and another may be given
+// the run when the lease is over; 0 when they just go on. At the kill two thirds of the lease may be left.
+func (a *attempt) orphanGrace(lease time.Duration) time.Duration {
+	if a.l.opt.Config.OnLost != config.Requeue {
+		return 0
+	}
+	return max(min(a.l.opt.Config.Grace, lease/3), time.Millisecond)
 }
 
 // stop ends the commands. Only the first reason counts.

@@ -38,7 +38,11 @@ type job struct {
 	facts   facts
 	out     io.Writer
 	started func(process.ID) // may be nil
-	log     *slog.Logger
+
+	// orphanGrace, when not 0, ends what runs when this process dies; see process.Options.
+	orphanGrace time.Duration
+
+	log *slog.Logger
 }
 
 // run runs the steps in order, up to the first that fails, and ends what they leave running.
@@ -46,7 +50,7 @@ func (j job) run(ctx context.Context) Outcome {
 	ctx, cancel := j.limit(ctx)
 	defer cancel()
 	tree, err := process.New(process.Options{
-		Marks: j.facts.marks(), Output: j.out, Started: j.started,
+		Marks: j.facts.marks(), Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace,
 		Grace: func(cause error) time.Duration {
 			var s *stop
 			if errors.As(cause, &s) && s.hasty {

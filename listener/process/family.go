@@ -23,14 +23,26 @@ var commands = struct {
 	pids sync.Map // int → struct{}
 }{}
 
-// start starts a command and remembers it.
-func (f *family) start(c Command, out *os.File) (*os.Process, error) {
+// launch starts a process that someone is going to wait for, by reapCommand.
+func launch(program string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
 	commands.RLock()
-	p, err := start(c, out)
+	defer commands.RUnlock()
+	p, err := os.StartProcess(program, argv, attr)
 	if err == nil {
 		commands.pids.Store(p.Pid, struct{}{})
 	}
-	commands.RUnlock()
+	return p, err
+}
+
+func reapCommand(p *os.Process) (*os.ProcessState, error) {
+	state, err := p.Wait()
+	commands.pids.Delete(p.Pid)
+	return state, err
+}
+
+// start starts a command and remembers it.
+func (f *family) start(c Command, out *os.File) (*os.Process, error) {
+	p, err := start(c, out)
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +58,7 @@ func (f *family) start(c Command, out *os.File) (*os.Process, error) {
 
 // wait waits for a command's own process.
 func (f *family) wait(p *os.Process) Result {
-	state, err := p.Wait()
-	commands.pids.Delete(p.Pid)
+	state, err := reapCommand(p)
 	f.mu.Lock()
 	if f.running == p.Pid {
 		f.running = 0

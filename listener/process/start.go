@@ -29,7 +29,7 @@ func start(c Command, out *os.File) (*os.Process, error) {
 	if err != nil {
 		return nil, &StartError{"its input could not be opened", err}
 	}
-	p, err := os.StartProcess(program, c.Argv, &os.ProcAttr{
+	p, err := launch(program, c.Argv, &os.ProcAttr{
 		Dir:   c.Dir,
 		Env:   c.Env,
 		Files: []*os.File{in, out, out},

@@ -34,6 +34,10 @@ type Options struct {
 	// Grace(nil) before it ends what the commands have left running.
 	Grace func(cause error) time.Duration
 
+	// OrphanGrace, when not 0, has the tree end when this process dies: SIGTERM at once, and SIGKILL after it.
+	// Otherwise the tree goes on.
+	OrphanGrace time.Duration
+
 	// Started is told of each command that has been started; it may be nil.
 	Started func(ID)
 }
@@ -42,6 +46,7 @@ type Options struct {
 type Tree struct {
 	opt    Options
 	family family
+	guard  *guard // nil until it is needed
 
 	write *os.File // the commands' end of the pipe
 	*pipeline
@@ -72,6 +77,7 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 	}
 	ended := make(chan Result, 1)
 	go func() { ended <- t.family.wait(p) }()
+	t.keepGuard(p.Pid)
 	if t.opt.Started != nil {
 		t.opt.Started(identify(p.Pid))
 	}
@@ -86,6 +92,21 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 	default:
 	}
 	return t.stop(t.opt.Grace(context.Cause(ctx)), ended)
+}
+
+// keepGuard has the newest group guarded, when that is wanted. It comes after the start, which it must not slow.
+func (t *Tree) keepGuard(group int) {
+	if t.opt.OrphanGrace <= 0 {
+		return
+	}
+	if t.guard == nil {
+		var err error
+		if t.guard, err = newGuard(t.opt.Marks, t.opt.OrphanGrace); err != nil {
+			t.Say("lightspeed: this run is not guarded against the listener's death: " + err.Error())
+			return
+		}
+	}
+	t.guard.follow(group)
 }
 
 // stop ends the tree while a command of it runs, and returns how that command ended.
@@ -143,6 +164,9 @@ func (t *Tree) End(ctx context.Context) Rest {
 		}
 	}
 	rest.Held = !t.drained()
+	if t.guard != nil {
+		t.guard.dismiss()
+	}
 	return rest
 }
 

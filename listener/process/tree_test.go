@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,7 +21,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(guardedMark) != "" {
+		runGuarded()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // output is what a tree wrote; it can be read while the tree runs.
 type output struct {
@@ -343,5 +351,83 @@ func TestClosedOutputIsNoEnd(t *testing.T) {
 	g.End(t.Context())
 	if r.ExitCode != 4 || g.out.String() != "first\n" {
 		t.Errorf("got %+v %q", r, g.out)
+	}
+}
+
+// guarded are the ways in which a tree's scripts hang on when what started them is killed.
+var guarded = map[string]string{
+	"plain":         `sleep 600 & sleep 600`,
+	"ignores TERM":  `trap '' TERM; while :; do sleep 0.02; done`,
+	"another group": `(setsid sleep 600 >/dev/null 2>&1 &); sleep 600`,
+}
+
+// TestGuardEndsTheTreeOfADeadListener kills a child of this test, which runs a tree of its own.
+func TestGuardEndsTheTreeOfADeadListener(t *testing.T) {
+	for name, script := range guarded {
+		t.Run(name, func(t *testing.T) {
+			mark := "TREE=guarded-" + strconv.Itoa(os.Getpid()) + "-" + strings.ReplaceAll(name, " ", "-")
+			parent := exec.Command(os.Args[0])
+			parent.Env = append(os.Environ(), guardedScript+"="+script+"\n", guardedMark+"="+mark)
+			out, err := parent.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := parent.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if line, err := bufio.NewReader(out).ReadString('\n'); line != "begun\n" {
+				t.Fatalf("got %q, %v", line, err)
+			}
+			if len(leftWith(mark)) == 0 {
+				t.Fatal("nothing runs: this test shows nothing")
+			}
+			_ = parent.Process.Kill()
+			_ = parent.Wait()
+			if !poll(10*time.Second, func() bool { return len(leftWith(mark)) == 0 }) {
+				t.Errorf("still there: %v", leftWith(mark))
+			}
+		})
+	}
+}
+
+func leftWith(mark string) []int { return Leftovers{Marks: []string{mark}}.find() }
+
+// guardedScript and guardedMark are the environment of a child that TestGuardEndsTheTreeOfADeadListener kills.
+const (
+	guardedScript = "PROCESS_TEST_SCRIPT"
+	guardedMark   = "PROCESS_TEST_MARK"
+)
+
+func runGuarded() {
+	mark := os.Getenv(guardedMark)
+	tree, err := New(Options{
+		Marks: []string{mark}, Output: io.Discard, Grace: func(error) time.Duration { return time.Minute }, OrphanGrace: 100 * time.Millisecond,
+		Started: func(ID) {
+			time.Sleep(100 * time.Millisecond) // for the script to get going
+			fmt.Println("begun")
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	tree.Run(context.Background(), Command{
+		Argv: []string{"/bin/sh", "-c", os.Getenv(guardedScript)}, Dir: "/", Env: []string{"PATH=" + os.Getenv("PATH"), mark},
+	})
+}
+
+func TestGuardGoesWithItsTree(t *testing.T) {
+	g := plant(t, time.Minute)
+	g.opt.OrphanGrace = time.Second
+	for range 2 {
+		if r := g.Run(t.Context(), g.sh("exit 3")); r.ExitCode != 3 {
+			t.Errorf("got %+v", r)
+		}
+	}
+	guard := g.guard.process.Pid
+	if rest := g.End(t.Context()); rest.Ended != 0 {
+		t.Errorf("left %+v", rest)
+	}
+	if err := syscall.Kill(guard, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("guard %d: %v", guard, err)
 	}
 }
