@@ -208,3 +208,34 @@ func TestOlderProcessesAreNoneOfTheTree(t *testing.T) {
 		t.Errorf("the older process was ended: %v", err)
 	}
 }
+
+// TestManyRunsLeaveNothing: no process, no zombie, no descriptor.
+func TestManyRunsLeaveNothing(t *testing.T) {
+	open := func() int {
+		found, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	one := func() {
+		g := plant(t, time.Minute)
+		ctx, cancel := context.WithCancel(t.Context())
+		g.opt.Started = func(ID) { cancel() }
+		g.opt.OrphanGrace = time.Second
+		g.Run(ctx, g.sh("(setsid sleep 600 &) ; sleep 600"))
+		g.End(ctx)
+		g.gone(t)
+	}
+	one() // opens what is opened once
+	before := open()
+	for range 30 {
+		one()
+	}
+	if now := open(); now > before {
+		t.Errorf("%d descriptors, %d before", now, before)
+	}
+	if any, _ := children(); any {
+		t.Error("a child is left")
+	}
+}
