@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 //	end NAME SIGNAL CODE     sends SIGTERM, SIGINT or SIGKILL (or none, by -), and checks the exit code (killed: by SIGKILL)
 //	silent NAME REGEXP       checks that an ended server wrote no such line
 //	port VAR                 sets VAR to 127.0.0.1 with a port that is free
-//	until 'REGEXP' ARGS...   runs `lightspeed ARGS...` until its output has a match, at most 10 s
+//	until 'REGEXP' ARGS...   runs `lightspeed ARGS...` until its output has a match
 //
 // Whatever a script starts is killed when it ends.
 func TestScript(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a script waits for something that must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 type serversKey struct{}
 

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"crypto/tls"
 	"net/http"
 
 	"lightspeed/api"
@@ -20,11 +21,25 @@ func NewClient(o ClientOptions) (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(o, plain)
+}
+
+func newClient(o ClientOptions, plain *http.Client) (*api.Client, error) {
 	client, err := api.NewClient(o.Admin, o.Token, plain)
 	if err != nil {
 		return nil, Usagef("an address looks like http://127.0.0.1:8080", "%w", err)
 	}
 	return client, nil
+}
+
+// client makes a client whose connections end with the process.
+func (l *lifecycle) client(o ClientOptions, trust *tls.Config) (*api.Client, error) {
+	plain := newHTTPClient(trust)
+	l.closes("connections to admin", func() error {
+		plain.CloseIdleConnections()
+		return nil
+	})
+	return newClient(o, plain)
 }
 
 // NewHTTPClient makes a plain HTTP client that trusts files.CA as well as the system's certificates.

@@ -29,12 +29,16 @@ const maxConnections = 1024
 
 // Hooks runs the public server until stop says so.
 func Hooks(stop Stop, out Output, o HooksOptions) error {
-	v, life := newVoice(out), newLifecycle(out.Log)
-	client, err := NewClient(o.Client)
+	trust, err := o.Client.TLS.clientTLS()
 	if err != nil {
 		return err
 	}
-	socket, err := startHooks(life, o, client, "addr", out)
+	v, life := newVoice(out), newLifecycle(out.Log)
+	client, err := life.client(o.Client, trust)
+	var socket *socket
+	if err == nil {
+		socket, err = startHooks(life, o, client, "addr", out)
+	}
 	if err == nil {
 		v.ready("hooks", socket.url())
 		err = life.wait(stop.Soon)

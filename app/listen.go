@@ -26,7 +26,7 @@ type ListenOptions struct {
 // Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
 // too, they cancel them.
 func Listen(stop Stop, out Output, o ListenOptions) error {
-	client, err := NewClient(o.Client)
+	trust, err := o.Client.TLS.clientTLS()
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,10 @@ func Listen(stop Stop, out Output, o ListenOptions) error {
 		return err
 	}
 	v, life := newVoice(out), newLifecycle(out.Log)
-	_, err = startListeners(life, stop, v, o, client)
+	client, err := life.client(o.Client, trust)
+	if err == nil {
+		_, err = startListeners(life, stop, v, o, client)
+	}
 	if err == nil {
 		err = life.wait(stop.Soon)
 	}

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -101,12 +100,7 @@ func loopbackClient(life *lifecycle, s *socket, token secret.Value) (*api.Client
 	if s.tls != nil {
 		trust = pinned(s.tls)
 	}
-	plain := newHTTPClient(trust)
-	life.onStop("connections to admin", stopLimit, func(context.Context) error {
-		plain.CloseIdleConnections()
-		return nil
-	})
-	return api.NewClient(s.loopbackURL(), token, plain)
+	return life.client(ClientOptions{Admin: s.loopbackURL(), Token: token}, trust)
 }
 
 // ownTokens makes tokens for the roles of this process, when admin asks for tokens at all.

@@ -58,6 +58,8 @@ func arrange(top []*urfave.Command, args []string) (*line, error) {
 			args = nil
 		case word == "-h" || word == "--help" || word == "-help":
 			l.help = true
+		case word == "--version" && len(l.path) == 0: // what most programs take
+			args = append([]string{"version"}, args...)
 		case len(word) > 1 && word[0] == '-':
 			rest, err := l.takeFlag(top, word, args)
 			if err != nil {
@@ -114,7 +116,7 @@ func (l *line) takeFlag(top []*urfave.Command, word string, rest []string) ([]st
 	flags := l.flagsBelow(top)
 	flag := findFlag(flags, name)
 	if flag == nil {
-		return nil, l.unknownFlag(flags, name)
+		return nil, l.unknownFlag(flags, word, name)
 	}
 	if wants, ok := flag.(urfave.DocGenerationFlag); !ok || !wants.TakesValue() {
 		l.flags = append(l.flags, "--"+strings.TrimLeft(word, "-"))
@@ -157,7 +159,7 @@ func findFlag(flags []urfave.Flag, name string) urfave.Flag {
 	return nil
 }
 
-func (l *line) unknownFlag(flags []urfave.Flag, name string) error {
+func (l *line) unknownFlag(flags []urfave.Flag, word, name string) error {
 	var names []string
 	for _, flag := range flags {
 		names = append(names, flag.Names()...)
@@ -166,7 +168,8 @@ func (l *line) unknownFlag(flags []urfave.Flag, name string) error {
 	if meant := nearest(name, names); meant != "" {
 		hint = fmt.Sprintf("did you mean --%s?", meant)
 	}
-	return app.Usagef(hint, "unknown flag --%s", name)
+	typed, _, _ := strings.Cut(word, "=")
+	return app.Usagef(hint, "unknown flag %s", typed)
 }
 
 // near is how alike two words must be, from 0 to 1, for one to be taken for a slip of the other.

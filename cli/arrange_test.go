@@ -2,6 +2,9 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -52,6 +55,7 @@ func TestArrange(t *testing.T) {
 		{"listeners remove name --force", "listeners remove --force -- name"},
 		{"runs log list", "runs log -- list"}, // an argument may be called like a command
 		{"check help", "check -- help"},
+		{"--version", "version --"},
 	} {
 		l, err := arrange(p.root().Commands, strings.Fields(test.name))
 		if err != nil {
@@ -72,7 +76,7 @@ func TestArrangeRefuses(t *testing.T) {
 		"runs lst":               "unknown command \"runs lst\"\nhint: did you mean `lightspeed runs list`?",
 		"runs 0abc":              "unknown command \"runs 0abc\"\nhint: `lightspeed runs --help` lists the commands",
 		"send --folow":           "unknown flag --folow\nhint: did you mean --follow?",
-		"send -x":                "unknown flag --x\nhint: `lightspeed send --help` lists the flags",
+		"send -x":                "unknown flag -x\nhint: `lightspeed send --help` lists the flags",
 		"send --event":           "--event needs a value",
 		"send --repo --branch b": "--repo needs a value, and --branch is a flag\nhint: write --repo=--branch if that is the value",
 	} {
@@ -120,6 +124,35 @@ func TestHelpIsTrue(t *testing.T) {
 		}
 	})
 }
+
+// Every command that the README and the docs show is one.
+func TestDocsAreTrue(t *testing.T) {
+	pages, err := filepath.Glob("../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := fake(nil)
+	commands, shown := p.root().Commands, 0
+	for _, page := range append(pages, "../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range shownCommand.FindAllStringSubmatch(string(text), -1) {
+			words := strings.Fields(strings.NewReplacer("[", "", "]", "", "…", "").Replace(found[1]))
+			shown++
+			if _, err := arrange(commands, words); err != nil {
+				t.Errorf("%s shows `lightspeed %s`, which is refused: %v", page, found[1], err)
+			}
+		}
+	}
+	if shown < 10 {
+		t.Errorf("only %d commands were found in the docs: is the pattern still right?", shown)
+	}
+}
+
+// shownCommand is a command at the start of an indented line, or in backquotes, up to what a shell takes.
+var shownCommand = regexp.MustCompile("(?m)(?:^ {4,}(?:\\w+=\\S+ )*|`|&& )lightspeed ([a-z-][^`\n|&;>#]*)")
 
 func each(commands []*urfave.Command, visit func(*urfave.Command)) {
 	for _, command := range commands {
