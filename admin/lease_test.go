@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/run"
 )
@@ -74,6 +75,30 @@ func TestRequeuedRunStartsElsewhere(t *testing.T) {
 	_, err = f.client.Finish(t.Context(), refOf(first), api.Finish{Status: run.Passed})
 	f.wantCode(err, 409, api.AttemptOver)
 	l.finish(second, run.Passed)
+}
+
+// A lease that is over cannot be renewed while it is being taken back: the run may be about to start elsewhere.
+func TestLeaseThatIsOverIsNotRenewed(t *testing.T) {
+	l := newLeases(2 * time.Second)
+	ref := run.Ref{Run: "r", Attempt: 1}
+	l.committed([]store.Change{{Run: "r", Listener: "web", Status: run.Running, Attempt: 1}})
+	l.tick()
+	if _, live := l.renew(ref, time.Now()); !live {
+		t.Fatal("it is over a second early")
+	}
+	l.tick()
+	for range 2 { // as often as taking it back fails
+		if expired, _ := l.tick(); len(expired) != 1 || expired[0].ref != ref {
+			t.Fatalf("expired: %+v", expired)
+		}
+		if _, live := l.renew(ref, time.Now()); live {
+			t.Fatal("it was renewed")
+		}
+	}
+	l.committed([]store.Change{{Run: "r", Status: run.Lost, Attempt: 1}})
+	if expired, _ := l.tick(); len(expired) != 0 {
+		t.Fatalf("expired: %+v", expired)
+	}
 }
 
 // All leases begin anew when admin starts, and the instance that registers with what it holds keeps it.

@@ -22,6 +22,12 @@ func TestDuplicates(t *testing.T) {
 	if err != nil || again.Status != api.Duplicate || again.DuplicateOf != "" || len(again.Runs) != 1 || again.Runs[0] != receipt.Runs[0] {
 		t.Errorf("the same id: %+v, %v", again, err)
 	}
+	allowed := first
+	allowed.Identical = true
+	again, err = f.Accept(t.Context(), allowed)
+	if err != nil || again.Status != api.Duplicate || again.DuplicateOf != "" || again.Runs[0] != receipt.Runs[0] {
+		t.Errorf("the same id where bodies may be alike: %+v, %v", again, err)
+	}
 	replayed := first
 	replayed.Delivery.ID = "another"
 	again, err = f.Accept(t.Context(), replayed)

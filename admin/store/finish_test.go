@@ -110,6 +110,16 @@ func TestLostRunKeepsItsSlot(t *testing.T) {
 			t.Errorf("its slot was given to %v", got)
 		}
 	})
+	t.Run("an older process of its instance ends", func(t *testing.T) {
+		f, l, ref, _ := lose(t)
+		l.reg.Start = "s2"
+		l.register(ref)
+		l.reg.Start = "s1"
+		l.register()
+		if r := f.run(ref.Run); r.SlotHeldUntil == nil {
+			t.Error("its slot was freed")
+		}
+	})
 	t.Run("another instance is there", func(t *testing.T) {
 		f, l, _, _ := lose(t)
 		f.listen("web", "i2")
@@ -168,9 +178,16 @@ func TestRequeueWhenLost(t *testing.T) {
 			t.Errorf("a late result after the second attempt: %v", err)
 		}
 	}
-	f.finish(second, run.Passed)
+	if err := f.GiveUp(t.Context(), second, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Finish(t.Context(), first, api.Finish{Status: run.Passed}); !api.IsCode(err, api.AttemptOver) {
+		t.Errorf("a late result after the second attempt was lost, too: %v", err)
+	}
+	third := l.claim()
+	f.finish(third, run.Passed)
 	r := f.want(id, run.Passed, "")
-	if len(r.Attempts) != 2 || r.Attempts[0].Status != run.Lost || r.Attempts[1].Status != run.Passed {
+	if len(r.Attempts) != 3 || r.Attempts[0].Status != run.Lost || r.Attempts[1].Status != run.Lost || r.Attempts[2].Status != run.Passed {
 		t.Errorf("%+v", r.Attempts)
 	}
 }

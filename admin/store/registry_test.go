@@ -91,7 +91,7 @@ func (f *fixture) recheck(listener string, matchID int64, no func(r StaleRun) st
 
 func TestRunsAreMatchedAgain(t *testing.T) {
 	f := open(t)
-	l := f.listen("web", "i1")
+	l := f.listen("web", "i1", func(s *api.Settings) { s.Concurrency = 2 })
 	var ids []string
 	for range 5 {
 		ids = append(ids, f.accept(pushed("1", "2"), l.matched()))
@@ -126,9 +126,15 @@ func TestRunsAreMatchedAgain(t *testing.T) {
 	if names, err := f.StaleListeners(t.Context()); err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
+	if a := <-waits; a.err != nil || a.ref != (run.Ref{Run: ids[1], Attempt: 1}) {
+		t.Fatalf("the first that was matched again: %v", a)
+	}
+	if ref := l.claim(); ref.Run != "" {
+		t.Fatalf("a run that came back unmatched was handed out: %v", ref)
+	}
 	f.recheck("web", m.MatchID, func(StaleRun) string { return "" })
-	if a := <-waits; a.err != nil || a.ref != (run.Ref{Run: ids[0], Attempt: 2}) {
-		t.Fatal(a)
+	if ref := l.claim(); ref != (run.Ref{Run: ids[0], Attempt: 2}) {
+		t.Fatal(ref)
 	}
 	if names, err := f.StaleListeners(t.Context()); err != nil || len(names) != 0 {
 		t.Fatal(names, err)
