@@ -30,7 +30,7 @@ func pipe() (read, write *os.File, err error) {
 }
 
 // restTime is shorter than what the fastest writer takes to fill the pipe.
-const restTime = 150 * time.Microsecond
+const restTime = 50 * time.Microsecond
 
 // rest waits in the kernel, and not in Go's scheduler, whose timers would cost as much as they spare.
 func rest() {
