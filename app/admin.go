@@ -71,7 +71,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 		return nil, stateError(err)
 	}
 	life.closes("admin", server.Close)
-	life.serve(socket, &http.Server{Handler: patient(server.Handler())})
+	life.serve(socket, &http.Server{Handler: patient(server.Handler(), writeLimit)})
 	life.run("admin's clock", server.Run) // ends before the server does: calls that wait are answered then
 	return socket, nil
 }

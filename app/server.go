@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -124,46 +123,26 @@ func (s *socket) serveOn(server *http.Server) error {
 	return server.Serve(s.listener)
 }
 
-// patient makes a handler's answers as long as they need: reading the request is bounded by the server's
-// ReadTimeout, writing each piece of the answer by writeLimit, and the time between is the handler's own.
-// A server's WriteTimeout would end every long poll and followed log, and its ReadTimeout, left set, would
-// end their contexts.
-func patient(next http.Handler) http.Handler {
+// patient lets a handler take as long as it needs, and bounds each piece of its answer instead: whoever
+// takes longer than limit for one is cut off. A server's WriteTimeout would end every long poll and followed log.
+func patient(next http.Handler, limit time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		control := http.NewResponseController(w)
-		answer := &pieceWriter{ResponseWriter: w, control: control}
-		if r.Body == nil || r.Body == http.NoBody {
-			_ = control.SetReadDeadline(time.Time{})
-		} else {
-			r.Body = &readOnce{ReadCloser: r.Body, control: control}
-		}
+		answer := &pieceWriter{ResponseWriter: w, control: http.NewResponseController(w), limit: limit}
 		next.ServeHTTP(answer, r)
-		answer.extend()
+		answer.extend() // for what is still in buffers
 	})
-}
-
-// readOnce lifts the read deadline when a request's body has been read.
-type readOnce struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *readOnce) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // pieceWriter gives every write a deadline of its own.
 type pieceWriter struct {
 	http.ResponseWriter
 	control *http.ResponseController
+	limit   time.Duration
 }
 
-func (w *pieceWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(writeLimit)) }
+func (w *pieceWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.limit)) }
 
+// Unwrap lets an http.ResponseController reach the connection.
 func (w *pieceWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *pieceWriter) WriteHeader(status int) {

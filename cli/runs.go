@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -41,9 +43,12 @@ func (p *program) runsList() *urfave.Command {
 			&urfave.StringFlag{Name: "repo", Usage: "only runs of this `OWNER/REPO`"},
 			&urfave.StringFlag{Name: "branch", Usage: "only runs of this `BRANCH`"},
 			&urfave.StringFlag{Name: "delivery", Usage: "only runs of this delivery's `ID`"},
-			&urfave.StringFlag{Name: "status", Usage: "only runs with this `STATUS`: queued, running, passed, failed, errored,\ntimed_out, cancelled, superseded or lost"},
+			&urfave.StringFlag{Name: "status", Usage: "only runs with this `STATUS`: " + strings.Join(statuses, ", ")},
 		}, pageFlags()...), connection),
 		Action: p.list(func(c *urfave.Context, admin *api.Client, limit int) error {
+			if err := checkStatus(c.String("status")); err != nil {
+				return err
+			}
 			page, err := admin.Runs(c.Context, api.RunFilter{
 				Listener: c.String("listener"), Repo: c.String("repo"), Branch: c.String("branch"), Delivery: c.String("delivery"),
 				Status: run.State(c.String("status")), Limit: limit, Before: c.String("before"),
@@ -63,6 +68,23 @@ func (p *program) runsList() *urfave.Command {
 			return p.more(page.Next)
 		}),
 	}
+}
+
+// statuses are the states of a run.
+var statuses = []string{
+	string(run.Queued), string(run.Running), string(run.Passed), string(run.Failed), string(run.Errored),
+	string(run.TimedOut), string(run.Cancelled), string(run.Superseded), string(run.Lost),
+}
+
+func checkStatus(status string) error {
+	if status == "" || slices.Contains(statuses, status) {
+		return nil
+	}
+	hint := "one of " + strings.Join(statuses, ", ")
+	if meant := nearest(status, statuses); meant != "" {
+		hint = "did you mean " + meant + "?"
+	}
+	return app.Usagef(hint, "--status is %q, which no run has", status)
 }
 
 // say prints a line.
