@@ -160,6 +160,7 @@ func TestHowAnInstanceIsTold(t *testing.T) {
 	}
 	cancel()
 	<-waits
+	l.awaitGone()
 	f.push("d1", "main")
 	next(t, slot)
 	l.mustClaim()

@@ -214,15 +214,20 @@ func TestWhoIsConnected(t *testing.T) {
 	}
 	cancel()
 	<-waits
-	for f.server.leases.presence("web", "i1").waiting > 0 {
-		runtime.Gosched() // the server is about to see that the caller has gone
-	}
+	l.awaitGone()
 	f.tick(31)
 	if connected("web") {
 		t.Error("connected after its claim has gone")
 	}
 	if err := f.client.RemoveListener(t.Context(), "web", false); err != nil {
 		t.Error(err)
+	}
+}
+
+// awaitGone returns once the server has seen that the caller of a standing claim has gone.
+func (l *listener) awaitGone() {
+	for l.f.server.leases.presence(l.name, l.reg.Instance).waiting > 0 {
+		runtime.Gosched()
 	}
 }
 

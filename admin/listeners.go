@@ -273,7 +273,7 @@ func (s *Server) untilStop(ctx context.Context) (context.Context, func()) {
 
 func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref) error {
 	// A caller that has gone meanwhile still needs no error: its key gets the same answer again.
-	c, length, err := s.store.Claimed(r.Context(), ref)
+	c, length, err := s.store.Claimed(r.Context(), ref, leastShare)
 	if err != nil {
 		return fmt.Errorf("reading what was claimed: %w", err)
 	}
@@ -282,10 +282,13 @@ func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref
 		return err
 	}
 	defer done()
-	d, err := s.store.Stored(r.Context(), c.Delivery.ID)
-	if err != nil {
-		return err
+	if length > leastShare {
+		d, err := s.store.Stored(r.Context(), c.Delivery.ID)
+		if err != nil {
+			return err
+		}
+		c.Payload = d.Delivery.Body
 	}
-	c.LeaseS, c.Payload = s.leases.seconds(), d.Delivery.Body
+	c.LeaseS = s.leases.seconds()
 	return writeJSON(w, http.StatusOK, c)
 }

@@ -22,7 +22,7 @@ func BenchmarkAccept(b *testing.B) {
 	m := l.matched()
 	body := bytes.Repeat([]byte("x"), 7<<10)
 	var n atomic.Int64
-	before := f.Commits()
+	before, cpu := f.Commits(), cpuTime()
 	b.SetParallelism(64 / runtime.GOMAXPROCS(0))
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
@@ -37,6 +37,7 @@ func BenchmarkAccept(b *testing.B) {
 	})
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "accepts/s")
 	b.ReportMetric(float64(f.Commits()-before)/float64(b.N), "fsyncs/accept")
+	b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/accept")
 }
 
 // fill puts runs into a database in one transaction: queued ones, and finished ones of many listeners,

@@ -158,9 +158,9 @@ func (v view) run(id string) (seq int64, r run.Run, err error) {
 	return seq, r, err
 }
 
-// Claimed reads what a claim is answered with, but for the lease and the payload, of which it returns the
-// length: Stored reads it.
-func (s *Store) Claimed(ctx context.Context, ref run.Ref) (c api.Claim, length int64, err error) {
+// Claimed reads what a claim is answered with, but for the lease. A payload of more than limit bytes is left to
+// Stored; its length is returned.
+func (s *Store) Claimed(ctx context.Context, ref run.Ref, limit int64) (c api.Claim, length int64, err error) {
 	c.Attempt = ref.Attempt
 	err = s.view(ctx, func(v view) error {
 		seq, r, err := v.run(ref.Run)
@@ -168,8 +168,9 @@ func (s *Store) Claimed(ctx context.Context, ref run.Ref) (c api.Claim, length i
 			return err
 		}
 		c.Run = r
-		_, err = v.row([]any{&c.Delivery.ID, &c.Delivery.Event, &c.Delivery.ContentType, &length},
-			`SELECT d.id, d.event, d.content_type, d.bytes FROM runs r JOIN deliveries d ON d.seq = r.delivery WHERE r.seq = ?`, seq)
+		_, err = v.row([]any{&c.Delivery.ID, &c.Delivery.Event, &c.Delivery.ContentType, &length, &c.Payload},
+			`SELECT d.id, d.event, d.content_type, d.bytes, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r
+			JOIN deliveries d ON d.seq = r.delivery JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, limit, seq)
 		return err
 	})
 	return c, length, err
