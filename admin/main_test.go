@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -219,13 +218,4 @@ func (f *fixture) wantCode(err error, status int, code api.Code) *api.Error {
 		f.Fatalf("status %d, want %d", refused.Status, status)
 	}
 	return refused
-}
-
-func toJSON(t testing.TB, v any) string {
-	t.Helper()
-	b, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
