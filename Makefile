@@ -9,8 +9,10 @@ SEED     ?= $(shell date +%s)
 DURATION ?= 1m
 FUZZTIME ?= 20s
 
-# Programs that the tests run: the program, and the Debian package that it comes from.
-NEEDED = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server chromium:chromium
+# Programs that the tests run, and those that the benchmarks run besides: the program, and the Debian package that it
+# comes from.
+NEEDED       = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server
+bench: NEEDED += webhook:webhook strace:strace
 
 .PHONY: all build test check tools bench chaos fuzz
 
@@ -36,10 +38,10 @@ tools:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	else \
-	  echo "make test needs, and does not find:$$missing" >&2; exit 1; \
+	  echo "$(MAKECMDGOALS) needs, and does not find:$$missing" >&2; exit 1; \
 	fi
 
-bench:
+bench: tools
 	$(GO) run ./bench
 	$(GO) test -run '^$$' -bench . -benchmem ./match ./admin/store
 
