@@ -42,7 +42,10 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 	}
 	fault.Point("admin.registered")
 	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
-	s.hints.changed(name)
+	if done.New {
+		s.hints.changed(name)
+		s.log.Info("listener registered", "listener", name, "host", reg.Host, "instance", reg.Instance, "revision", done.Revision)
+	}
 	for _, ref := range done.Renewed {
 		s.leases.renew(ref, time.Now().UTC())
 	}

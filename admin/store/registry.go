@@ -16,6 +16,7 @@ import (
 type Registered struct {
 	Revision int
 	Outdated bool
+	New      bool      // a start or a reload that was not seen before
 	Renewed  []run.Ref // running attempts that the instance holds: their leases begin anew
 }
 
@@ -62,12 +63,13 @@ func (tx *Tx) register(name string, r api.Registration, settings string) (Regist
 	if err != nil {
 		return Registered{}, err
 	}
-	if seen < r.Revision || !l.known {
+	fresh := seen < r.Revision || !l.known
+	if fresh {
 		if l, err = tx.newSettings(name, r, settings, l); err != nil {
 			return Registered{}, err
 		}
 	}
-	out := Registered{Revision: l.revision}
+	out := Registered{Revision: l.revision, New: fresh}
 	start, own, err := tx.instance(name, r.Instance)
 	if err != nil {
 		return out, err

@@ -14,7 +14,7 @@ func TestOnlyAStartOrAReloadSetsRules(t *testing.T) {
 	f := open(t)
 	a := f.listen("web", "i1")
 	b := f.listen("web", "i2", func(s *api.Settings) { s.Rules.Branches = []string{"main"} })
-	if out := b.register(); out.Outdated || out.Revision != 2 {
+	if out := b.register(); out.Outdated || out.Revision != 2 || out.New {
 		t.Fatalf("the newest: %+v", out)
 	}
 	for range 2 {
@@ -23,7 +23,7 @@ func TestOnlyAStartOrAReloadSetsRules(t *testing.T) {
 		}
 	}
 	a.reg.Start = "s2"
-	if out := a.register(); out.Outdated || out.Revision != 3 {
+	if out := a.register(); out.Outdated || out.Revision != 3 || !out.New {
 		t.Fatalf("a new start with older settings: %+v", out)
 	}
 	if out := b.register(); !out.Outdated {
