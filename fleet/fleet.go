@@ -148,7 +148,7 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Kill ends the process as kill -9 does and waits for it.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill()
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its whole group: it may have been started by another (strace)
 	<-p.done
 }
 
