@@ -87,6 +87,18 @@ func (w *world) checkKept() {
 	}
 }
 
+// awaitSettled waits until a first run that is to be lost is.
+func (w *world) awaitSettled(first string) {
+	w.t.Helper()
+	if first != "lost" {
+		return
+	}
+	w.await("the loss of the first run", func() bool {
+		runs, err := w.runs()
+		return err == nil && len(runs) > 0 && statuses(runs[0]) == first
+	})
+}
+
 // checkAttempts compares the statuses of the first run's attempts. All other runs pass in their first.
 func (w *world) checkAttempts(first string) {
 	w.t.Helper()

@@ -113,6 +113,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 			if err := <-w.doomed; err != nil {
 				t.Fatalf("%s: %v", p.fault(), err)
 			}
+			w.awaitSettled(p.first) // what a gated script left waits at its gate until then
 			w.open()
 			w.settle()
 			w.check()
