@@ -59,10 +59,10 @@ func tell(life *lifecycle, stop Stop, listening <-chan struct{}, demo Demo, stor
 		return err
 	}
 	stay, err := story(stop.Soon, demo)
-	if stop.Soon.Err() != nil || err != nil || !stay {
-		if stop.Soon.Err() != nil {
-			return nil
-		}
+	switch {
+	case stop.Soon.Err() != nil:
+		return nil // ended by a signal, whatever that cut short
+	case err != nil || !stay:
 		return err
 	}
 	return life.wait(stop.Soon)

@@ -19,7 +19,7 @@ Examples:
   lightspeed admin --addr 10.0.0.5:8080 --admin-token-file people --hooks-token-file hooks --listener-token-file listeners
   lightspeed admin --rabbit-url amqp://lightspeed:PASSWORD@rabbit/
   lightspeed admin --addr :8443 --tls-cert cert.pem --tls-key key.pem --admin-token "$TOKEN"`,
-		Flags: flags(append(p.adminFlags(),
+		Flags: flags(append(adminFlags(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "serve everyone who reaches the address, without tokens"},
 			rabbitHost,
 		), []setting{adminAddr, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, tlsServer, logging),
@@ -44,7 +44,7 @@ Examples:
 }
 
 // adminFlags are those of admin, also within `up`.
-func (p *program) adminFlags() []urfave.Flag {
+func adminFlags() []urfave.Flag {
 	return []urfave.Flag{
 		&urfave.DurationFlag{Name: "lease", Value: app.DefaultLease, Usage: "a listener that was not heard of for so `LONG` is given up, at least 2s\ndefault 30s"},
 		&urfave.BoolFlag{Name: "allow-identical-bodies", Usage: "do not take a body that came before, under another id, for a duplicate"},

@@ -224,7 +224,7 @@ func (p *program) getenv(name string) string {
 	return text
 }
 
-// client makes a client of admin from the connection settings.
+// clientOptions reads the settings of the connection to admin.
 func (p *program) clientOptions(c *urfave.Context) (app.ClientOptions, error) {
 	own, err := p.secret(c, token)
 	return app.ClientOptions{Admin: p.value(c, adminURL), Token: own, TLS: p.tls(c)}, err

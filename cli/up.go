@@ -17,7 +17,7 @@ Examples:
   lightspeed up deploy.json
   lightspeed up deploy.json tests.json --hooks-addr :8000 --secret-file webhook-secret
   lightspeed up --addr 10.0.0.5:8080 --admin-token "$TOKEN" deploy.json`,
-		Flags: flags(append(p.adminFlags(), spoolMaxFlag(),
+		Flags: flags(append(adminFlags(), spoolMaxFlag(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "let everyone who reaches admin's address do everything, without tokens"},
 			&urfave.BoolFlag{Name: "insecure-no-secret", Usage: "take deliveries that nobody signed"},
 		), []setting{adminAddr, hooksAddr, webhookSecret, stateFolder, adminToken, hooksToken, listenerToken}, tlsServer, logging),
