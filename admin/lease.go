@@ -18,7 +18,8 @@ type leases struct {
 	present  map[instanceKey]*presence
 }
 
-// lease is one running attempt's.
+// lease is one running attempt's. Its last tick may come just after it began: one more than its seconds are
+// counted, so that it never lasts less than its holder was told.
 type lease struct {
 	ref run.Ref
 	instanceKey
@@ -41,11 +42,11 @@ type presence struct {
 }
 
 func newLeases(length time.Duration) *leases {
-	return &leases{full: int(length / time.Second), attempts: map[string]*lease{}, present: map[instanceKey]*presence{}}
+	return &leases{full: int(length/time.Second) + 1, attempts: map[string]*lease{}, present: map[instanceKey]*presence{}}
 }
 
 // seconds is the length of a lease.
-func (l *leases) seconds() int { return l.full }
+func (l *leases) seconds() int { return l.full - 1 }
 
 // load gives a full lease to all that was there when admin ended.
 func (l *leases) load(running []store.Held, instances []store.Presence) {

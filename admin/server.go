@@ -150,24 +150,25 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.hints != nil {
 		group.Go(func() { s.hints.run(ctx, s.store) })
 	}
-	ticks := s.ticks
+	ticks, restart := s.ticks, func() {}
 	if ticks == nil {
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
-		ticks = ticker.C
+		ticks, restart = ticker.C, func() { ticker.Reset(time.Second) }
 	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticks:
+			restart()
 			s.tick(ctx)
 		}
 	}
 }
 
-// tick is one second of admin's time. A ticker drops ticks that nobody took: after a pause, however long, it
-// is one.
+// tick is one second of admin's time. A ticker drops ticks that nobody took: after a pause, however long, it is
+// one, and the next comes a whole second later, in which listeners can be heard.
 func (s *Server) tick(ctx context.Context) {
 	s.report(s.store.Tick(ctx), "saving the clock")
 	expired, gone := s.leases.tick()
