@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 
 	"lightspeed/api"
 )
@@ -72,4 +73,35 @@ func (w *world) post(id string, body []byte) (answer, error) {
 	}
 	a := answer{status: resp.StatusCode}
 	return a, json.Unmarshal(text, &a)
+}
+
+// flood posts many pushes at once, once each, and returns the ids that were promised.
+func (w *world) flood(branch string, count, bytes int) []string {
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	var ids []string
+	for range count {
+		id, body := w.push(branch)
+		body = padded(body, bytes)
+		all.Go(func() {
+			a, err := w.post(id, body)
+			if err != nil || a.status/100 != 2 {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids = append(ids, id)
+			w.accepted[id] = a.Status
+		})
+	}
+	all.Wait()
+	return ids
+}
+
+// padded makes a body longer, with spaces behind its JSON.
+func padded(body []byte, length int) []byte {
+	if len(body) >= length {
+		return body
+	}
+	return append(body, bytes.Repeat([]byte(" "), length-len(body))...)
 }

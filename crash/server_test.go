@@ -54,6 +54,9 @@ func (s *server) awaitReady() {
 	}
 }
 
+// freeze stops the process as SIGSTOP does, until thaw.
+func (s *server) freeze() { s.Signal(syscall.SIGSTOP) }
+
 func (s *server) thaw() { s.Signal(syscall.SIGCONT) }
 
 // end makes sure that nothing is left of it.

@@ -89,6 +89,13 @@ func (w *world) server(name, ready string, args ...string) *server {
 	return &server{t: w.t, ready: ready, command: fleet.Command{Name: name, Path: binary, Args: args, Dir: w.dir}}
 }
 
+// start starts admin and hooks.
+func (w *world) start() {
+	w.t.Helper()
+	w.admin.start()
+	w.hooks.start()
+}
+
 // settings of a listener's config that a test changes.
 type settings map[string]any
 
@@ -120,6 +127,15 @@ func (w *world) config(machine string, change settings) string {
 	text, err := json.Marshal(config)
 	w.must(err)
 	return w.write(machine+".json", string(text))
+}
+
+// link makes a way to admin that can be cut.
+func (w *world) link() *fleet.Proxy {
+	w.t.Helper()
+	link, err := fleet.NewProxy(w.adminAddr())
+	w.must(err)
+	w.links = append(w.links, link)
+	return link
 }
 
 // open lets the scripts that wait at their gate go on.
