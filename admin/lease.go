@@ -172,6 +172,19 @@ func (l *leases) connected(listener string) bool {
 	return false
 }
 
+// there lists the instances of a listener that are connected.
+func (l *leases) there(listener string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := []string{}
+	for key, p := range l.present {
+		if key.listener == listener && p.connected {
+			ids = append(ids, key.instance)
+		}
+	}
+	return ids
+}
+
 // presence returns what is known of one instance.
 func (l *leases) presence(listener, id string) presence {
 	l.mu.Lock()

@@ -204,7 +204,7 @@ func (s *Server) giveUp(ctx context.Context, expired []lease) {
 // left notes that an instance has gone, and forgets a temporary listener with its last one.
 func (s *Server) left(ctx context.Context, p presence) {
 	s.log.Info("listener is away", "listener", p.listener, "instance", p.instance)
-	s.report(s.store.Left(ctx, p.listener, p.instance, p.seen), "noting that a listener left")
+	s.report(s.store.Left(ctx, p.listener, p.instance, p.seen, s.leases.there(p.listener)), "noting that a listener left")
 	if p.temporary && !s.leases.connected(p.listener) {
 		s.report(s.forget(ctx, p.listener), "forgetting a temporary listener")
 		return

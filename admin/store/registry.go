@@ -234,16 +234,21 @@ func (tx *Tx) remove(name string) error {
 const KeptAway = 7 * 24 * time.Hour
 
 // Left notes when an instance was last heard of, and forgets other instances of its listener that have been
-// away for long and hold nothing.
-func (s *Store) Left(ctx context.Context, name, instance string, at time.Time) error {
+// away for long and hold nothing. Those in connected are there, however long ago they registered.
+func (s *Store) Left(ctx context.Context, name, instance string, at time.Time, connected []string) error {
+	there, err := json.Marshal(append([]string{}, connected...))
+	if err != nil {
+		return err
+	}
 	return s.do(ctx, func(tx *Tx) error {
 		if _, err := tx.exec(`UPDATE instances SET seen_at = ? WHERE listener = ? AND instance = ?`, micros(at), name, instance); err != nil {
 			return err
 		}
-		if _, err := tx.exec(`DELETE FROM instances WHERE listener = ? AND instance <> ? AND seen_at < ? AND NOT EXISTS (
+		if _, err := tx.exec(`DELETE FROM instances WHERE listener = ? AND instance <> ? AND seen_at < ?
+			AND instance NOT IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
 			SELECT 1 FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt
 			WHERE r.listener = instances.listener AND r.slot = 1 AND a.instance = instances.instance)`,
-			name, instance, micros(tx.now.Add(-KeptAway))); err != nil {
+			name, instance, micros(tx.now.Add(-KeptAway)), string(there)); err != nil {
 			return err
 		}
 		_, err := tx.exec(`DELETE FROM starts WHERE listener = ? AND NOT EXISTS (

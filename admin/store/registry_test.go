@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -189,21 +190,26 @@ func TestInstancesThatAreAwayForLongAreForgotten(t *testing.T) {
 	old := f.listen("web", "i1", func(s *api.Settings) { s.Concurrency = 2 })
 	holds := f.listen("web", "i2", func(s *api.Settings) { s.Concurrency = 2 })
 	f.listen("web", "i3", func(s *api.Settings) { s.Concurrency = 2 })
+	f.listen("web", "i4", func(s *api.Settings) { s.Concurrency = 2 })
 	f.accept(pushed("1", "2"), old.matched())
 	holds.claim()
 	long := time.Now().Add(-KeptAway - time.Hour)
-	for _, id := range []string{"i1", "i2", "i3"} {
+	for _, id := range []string{"i1", "i2", "i4", "i3"} {
 		at := long
 		if id == "i3" {
 			at = time.Now()
 		}
-		if err := f.Left(t.Context(), "web", id, at); err != nil {
+		if err := f.Left(t.Context(), "web", id, at, []string{"i4"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l, err := f.Listener(t.Context(), "web")
-	if err != nil || len(l.Instances) != 2 || l.Instances[0].Instance != "i2" || l.Instances[1].Instance != "i3" {
-		t.Fatalf("%+v, %v", l.Instances, err)
+	var kept []string
+	for _, i := range l.Instances {
+		kept = append(kept, i.Instance)
+	}
+	if want := []string{"i2", "i3", "i4"}; err != nil || !slices.Equal(kept, want) {
+		t.Fatalf("%v are kept, %v; want %v", kept, err, want)
 	}
 }
 
