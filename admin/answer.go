@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"syscall"
 	"unicode/utf8"
 
 	"lightspeed/admin/store"
@@ -66,8 +65,8 @@ func (s *Server) refusal(r *http.Request, err error) *api.Error {
 		return api.Errorf(http.StatusRequestEntityTooLarge, api.TooLarge, "body is larger than %d bytes", tooLarge.Limit)
 	case errors.Is(err, store.ErrClosed):
 		return unavailable("admin is stopping")
-	case store.IsFull(err) || errors.Is(err, syscall.ENOSPC):
-		s.log.Error("the disk is full", "path", r.URL.Path, "err", err)
+	case isFull(err):
+		s.disk.failed(err)
 		return unavailable("the disk of admin is full: nothing was stored")
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the call was given up")

@@ -53,6 +53,7 @@ type Server struct {
 	hub     *hub
 	rules   *rules
 	probe   probe
+	disk    fullDisk
 	hints   *hints // nil without a broker
 	auth    *auth
 	handler http.Handler
@@ -81,7 +82,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opt: opt, log: opt.Log, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
+		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
 		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
@@ -170,6 +171,7 @@ func (s *Server) Run(ctx context.Context) error {
 // tick is one second of admin's time. A ticker drops ticks that nobody took: after a pause, however long, it is
 // one, and the next comes a whole second later, in which listeners can be heard.
 func (s *Server) tick(ctx context.Context) {
+	s.disk.tick(ctx, s.store.Probe)
 	s.report(s.store.Tick(ctx), "saving the clock")
 	expired, gone := s.leases.tick()
 	s.giveUp(ctx, expired)
@@ -214,7 +216,11 @@ func (s *Server) left(ctx context.Context, p presence) {
 
 // report logs a failure of work that nobody waits for.
 func (s *Server) report(err error, doing string) {
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, store.ErrClosed) {
+	switch {
+	case err == nil || errors.Is(err, context.Canceled) || errors.Is(err, store.ErrClosed):
+	case isFull(err):
+		s.disk.failed(err)
+	default:
 		s.log.Error(doing+" failed", "err", err)
 	}
 }
