@@ -15,8 +15,8 @@ import (
 	"lightspeed/fleet"
 )
 
-// binary is lightspeed, built with its points. Where none is chosen it behaves as the one that is shipped.
-var binary string
+// lightspeed is the program, built with its points. Where none is chosen it behaves as the one that is shipped.
+var lightspeed string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "lightspeed-crash-")
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	if binary, err = fleet.Build(context.Background(), "..", dir, "-tags", "faults"); err != nil {
+	if lightspeed, err = fleet.Build(context.Background(), "..", dir, "-tags", "faults"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -40,7 +40,7 @@ func (w *world) send(branch string) string {
 // push makes a delivery that is like no other.
 func (w *world) push(branch string) (id string, body []byte) {
 	w.count++
-	id = fmt.Sprintf("delivery-%d", w.count)
+	id = deliveryID(w.count)
 	sha := sha256.Sum256([]byte(id))
 	body, err := json.Marshal(map[string]any{
 		"ref": "refs/heads/" + branch, "before": hex.EncodeToString(sha[8:28]), "after": hex.EncodeToString(sha[:20]),
@@ -51,6 +51,9 @@ func (w *world) push(branch string) (id string, body []byte) {
 	w.must(err)
 	return id, body
 }
+
+// deliveryID is the id of the nth push.
+func deliveryID(n int) string { return fmt.Sprintf("delivery-%d", n) }
 
 // post posts one signed delivery.
 func (w *world) post(id string, body []byte) (answer, error) {

@@ -86,7 +86,7 @@ func newWorld(t *testing.T, o options) *world {
 func (w *world) adminAddr() string { return fmt.Sprintf("127.0.0.1:%d", w.port) }
 
 func (w *world) server(name, ready string, args ...string) *server {
-	return &server{t: w.t, ready: ready, command: fleet.Command{Name: name, Path: binary, Args: args, Dir: w.dir}}
+	return &server{t: w.t, ready: ready, command: fleet.Command{Name: name, Path: lightspeed, Args: args, Dir: w.dir}}
 }
 
 // start starts admin and hooks.
