@@ -56,7 +56,7 @@ func stateOf(stats spool.Stats) spoolState {
 		Deliveries: stats.Deliveries, Bytes: stats.Bytes, Refused: stats.Refused, Damaged: stats.Damaged,
 	}
 	if !stats.Oldest.IsZero() {
-		age := time.Since(stats.Oldest).Seconds()
+		age := max(0, time.Since(stats.Oldest).Seconds())
 		state.OldestS = &age
 	}
 	return state
