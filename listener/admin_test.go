@@ -78,6 +78,28 @@ func TestRequeueEndsTheRunInTime(t *testing.T) {
 	}
 }
 
+// TestRequeuedRunIsNotStartedLate: when the answer to the claim is read late, another may have the run.
+func TestRequeuedRunIsNotStartedLate(t *testing.T) {
+	f := newFakeAdmin(t)
+	late := make(chan struct{})
+	f.delay["claim"] = late
+	c := conf("echo begun")
+	c.OnLost = config.Requeue
+	s := listen(t, f, c, t.TempDir())
+	r := f.push("r1")
+	f.await("a claim", func() bool { return r.status == run.Running })
+	f.with(func() { r.over = true; delete(f.delay, "claim") })
+	close(late)
+	next := f.push("r2")
+	if end := f.awaitEnd(next); end.Status != run.Passed || f.logOf(next) != "begun\n" {
+		t.Errorf("the next run: %+v, %q", end, f.logOf(next))
+	}
+	eventually(t, "an empty journal", func() bool { return len(s.journalled(t)) == 0 })
+	if s.said.times("run started") != 1 || f.see(r).finish != nil || f.logOf(r) != "" {
+		t.Errorf("it was started: %s", s.said)
+	}
+}
+
 func TestAttemptThatIsOverIsEndedAndDropped(t *testing.T) {
 	f := newFakeAdmin(t)
 	s := listen(t, f, conf("echo begun; [ $LIGHTSPEED_RUN_ID = r2 ] || sleep 600"), t.TempDir())

@@ -133,6 +133,10 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 	if wrong != "" {
 		return Outcome{Status: run.Errored, Reason: wrong}
 	}
+	if err := a.stillOurs(ctx, lease); err != nil {
+		a.log.Warn("run is not started: admin does not say that it is still this listener's", "err", err)
+		return Outcome{Status: run.NotStarted, Reason: "admin did not say in time that it was still this listener's"}
+	}
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), started: func(id process.ID) {
 		fault.Point("listener.started")

@@ -72,6 +72,20 @@ func (a *attempt) renew(ctx context.Context, wait, lease time.Duration) (*api.Ca
 	return answer.Cancel, err
 }
 
+// stillOurs asks admin once more for an attempt that may be started elsewhere, before it is started here: the
+// answer to its claim may have come after its lease was over. An error says that it must not be started.
+func (a *attempt) stillOurs(ctx context.Context, lease time.Duration) error {
+	if a.l.opt.Config.OnLost != config.Requeue {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(ctx, lease/3)
+	defer stop()
+	return a.l.admin.try(ctx, a.log, "asking whether the run is still this listener's", func(ctx context.Context) error {
+		_, err := a.renew(ctx, 0, lease)
+		return err
+	})
+}
+
 func cancelled(c api.Cancel) string {
 	reason := "cancelled"
 	if c.By != "" {
