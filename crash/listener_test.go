@@ -207,6 +207,59 @@ func TestRequeuedRunOfAKilledListener(t *testing.T) {
 	w.check()
 }
 
+// A machine falls asleep just as it is given a run, and wakes up when another has it: it does not start it.
+func TestRequeuedRunIsNotStartedLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.start()
+	requeue := settings{"on_lost": "requeue"}
+	sleeper := w.listener("sleeper", requeue, nil)
+	sleeper.start()
+	w.await("its claim", func() bool {
+		l, err := w.api.Listener(t.Context(), "job")
+		return err == nil && l.Connected && len(l.Instances) == 1
+	})
+	w.awaitStatus(w.runOf(w.send("main")).ID, run.Passed)
+	pause(t, 500*time.Millisecond) // its next claim stands
+	sleeper.freeze()
+	r := w.runOf(w.send("gate"))
+	w.awaitStatus(r.ID, run.Running)
+	w.listener("other", requeue, nil).start()
+	w.await("the second attempt", func() bool { return w.marked("started", r.ID, 2) })
+	w.awaitLog(r.ID, 2, half(r.ID, 2))
+	sleeper.thaw()
+	w.await("an empty journal of the sleeper", func() bool {
+		held, err := os.ReadDir(w.attempts("sleeper"))
+		return err == nil && len(held) == 0 && strings.Contains(sleeper.Log(), r.ID)
+	})
+	if w.marked("started", r.ID, 1) {
+		t.Error("the first attempt was started though another had the run")
+	}
+	w.open()
+	w.settle()
+	w.check()
+}
+
+// A listener that is frozen for longer than its lease reports late, as one that was cut off does.
+func TestListenerIsFrozen(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{})
+	w.start()
+	l := w.listener("machine", nil, nil)
+	l.start()
+	r := w.runOf(w.send("gate"))
+	w.awaitLog(r.ID, 1, half(r.ID, 1))
+	l.freeze()
+	w.awaitStatus(r.ID, run.Lost)
+	w.open()
+	l.thaw()
+	if r = w.awaitStatus(r.ID, run.Passed); text(r.Reason) != "reported late" {
+		t.Errorf("it passed, and says %q", text(r.Reason))
+	}
+	w.settle()
+	w.check()
+}
+
 // A torn journal: never is a run said not to have started that may have, and nothing is said of the others.
 func TestTornJournal(t *testing.T) {
 	files := []struct{ name, text, first string }{

@@ -15,6 +15,7 @@ type point struct {
 	nth   int    // the how manieth time it is reached; 0 is the first
 	role  string // who dies
 	play  func(*world, point)
+	again bool   // with on_lost requeue
 	first string // the statuses of the first run's attempts at the end; "" is "passed", as for all the others
 }
 
@@ -91,6 +92,15 @@ var points = []point{
 	{name: "listener.finished", role: "listener", play: pushes},
 	{name: "journal.claim.removed", role: "listener", play: pushes},
 	{name: "journal.removed", role: "listener", play: pushes},
+	// The same with on_lost requeue: what may have run has another attempt.
+	{name: "journal.claiming", role: "listener", play: pushes, again: true, first: "not_started passed"},
+	{name: "listener.starting", role: "listener", play: pushes, again: true, first: "lost passed"},
+	{name: "listener.started", role: "listener", play: gated, again: true, first: "lost passed"},
+	{name: "listener.ended", role: "listener", play: pushes, again: true, first: "lost passed"},
+	{name: "journal.json.named", nth: 4, role: "listener", play: pushes, again: true},
+	{name: "listener.leftovers.ended", role: "listener", play: cutOff, again: true, first: "lost passed"},
+	{name: "admin.giving-up", role: "admin", play: givenUp, again: true, first: "lost passed"},
+	{name: "admin.gave-up", role: "admin", play: givenUp, again: true, first: "lost passed"},
 	// A listener that was killed in mid run, and is killed again while it settles that.
 	{name: "listener.leftovers.ended", role: "listener", play: cutOff, first: "lost"},
 	{name: "listener.registered", role: "listener", play: cutOff, first: "lost"},
@@ -108,7 +118,7 @@ func TestKilledAtEveryPoint(t *testing.T) {
 		t.Run(p.fault(), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, options{})
-			w.listener("machine", nil, nil)
+			w.listener("machine", settings{"on_lost": map[bool]string{false: "fail", true: "requeue"}[p.again]}, nil)
 			p.play(w, p)
 			if err := <-w.doomed; err != nil {
 				t.Fatalf("%s: %v", p.fault(), err)

@@ -82,8 +82,12 @@ func givenUp(w *world, p point) {
 	w.awaitLog(r.ID, 1, half(r.ID, 1))
 	w.listeners[0].Kill()
 	w.must(w.keep("machine"))
-	if r = w.awaitStatus(r.ID, run.Lost); r.SlotHeldUntil == nil {
-		w.t.Error("a lost run keeps no slot")
+	next := run.Lost
+	if p.again {
+		next = run.Queued
+	}
+	if r = w.awaitStatus(r.ID, next); statuses(r) != "lost" || (r.SlotHeldUntil == nil) != p.again {
+		w.t.Errorf("given up: %+v", r)
 	}
 	if other = w.awaitStatus(other.ID, run.Queued); other.Attempt != 0 {
 		w.t.Errorf("a run started beside one that may still run: %+v", other)
