@@ -41,7 +41,7 @@ func (w *world) revive(s *server, p point) error {
 	case <-w.t.Context().Done():
 		return w.t.Context().Err()
 	}
-	if log := s.Log(); !s.Killed() || !strings.HasSuffix(log, "fault: "+p.name+"\n") {
+	if log := s.Log(); !s.Killed() || !strings.Contains(log, "fault: "+p.name+"\n") {
 		return fmt.Errorf("it did not die there:\n%s", log)
 	}
 	if err := w.keep(s.command.Name); err != nil {

@@ -243,7 +243,9 @@ func text(s *string) string {
 // end ends every process, also scripts that a killed listener left, and shows what was said when it failed.
 func (w *world) end() {
 	if w.doomed != nil {
-		<-w.doomed // its context has ended by now
+		if err := <-w.doomed; err != nil { // its context has ended by now
+			w.t.Error(err)
+		}
 	}
 	for _, s := range append([]*server{w.hooks, w.admin}, w.listeners...) {
 		s.end()
