@@ -31,6 +31,9 @@ const reconcilePause = 15 * time.Second
 // missedPause keeps hints that are dropped one after the other from being counted anew each time.
 const missedPause = 200 * time.Millisecond
 
+// declarePatience is how long a registration waits for the broker to make a queue.
+const declarePatience = 2 * time.Second
+
 func newHints(a broker.Announcer, log *slog.Logger) *hints {
 	return &hints{announcer: a, log: log, sent: map[string]int{}, dirty: map[string]struct{}{}, bad: map[string]struct{}{}, wake: make(chan struct{}, 1)}
 }
@@ -81,6 +84,19 @@ func (h *hints) used(queue string) {
 	if h.sent[queue]--; h.sent[queue] <= 0 {
 		delete(h.sent, queue)
 	}
+}
+
+// registered declares the queue of a listener that has just started, before that is told of the broker: it would
+// not find its queue else, say so, and ask by itself for a while.
+func (h *hints) registered(ctx context.Context, queue string) {
+	if h == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, declarePatience)
+	defer cancel()
+	_, err := h.announcer.Declare(ctx, queue)
+	_ = h.about(queue, err)
+	h.changed(queue) // afterwards: should it be removed meanwhile, its queue is, too
 }
 
 // changed notes that a listener was registered or removed. Outdated instances may sit on hints that they may

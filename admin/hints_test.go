@@ -23,23 +23,17 @@ func hinted(t *testing.T, concurrency int) (*fixture, *listener, broker.Slot) {
 	return f, l, slot
 }
 
-// next takes a hint, which must come.
+// next takes a hint, which must come. There is a queue from the registration's answer on.
 func next(t *testing.T, slot broker.Slot) broker.Hint {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	for {
-		held, err := slot.Next(ctx)
-		var down *broker.DownError
-		if errors.As(err, &down) { // the queue is about to be declared
-			continue
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		held.Done()
-		return held.Hint
+	held, err := slot.Next(ctx)
+	if err != nil {
+		t.Fatal(err)
 	}
+	held.Done()
+	return held.Hint
 }
 
 // nothing checks that no hint waits.

@@ -43,7 +43,7 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 	fault.Point("admin.registered")
 	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
 	if done.New {
-		s.hints.changed(name)
+		s.hints.registered(r.Context(), name)
 		s.log.Info("listener registered", "listener", name, "host", reg.Host, "instance", reg.Instance, "revision", done.Revision)
 	}
 	for _, ref := range done.Renewed {
