@@ -18,6 +18,7 @@ type hints struct {
 
 	admins string // the broker that admin announces through; empty: none, or none yet
 	why    string // why claims wait; empty while hints come
+	apart  bool   // it was said that this is another broker than admin's
 	held   *broker.Held
 }
 
@@ -37,14 +38,16 @@ func (h *hints) await(ctx context.Context, patience time.Duration) bool {
 	if h.admins == "" {
 		return h.fallBack("admin announces through no broker now", "")
 	}
-	if own := h.slot.State(); own.Broker != "" && own.Broker != h.admins {
-		return h.fallBack("this listener is on the broker "+own.Broker+" and admin on "+h.admins, "give both the same --rabbit-url")
+	if own := h.slot.State(); h.elsewhere(own) {
+		return h.stayApart(own)
 	}
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	held, err := h.slot.Next(waiting)
 	var down *broker.DownError
 	switch {
+	case errors.As(err, &down) && h.elsewhere(down.State): // known since it is connected
+		return h.stayApart(down.State)
 	case errors.As(err, &down):
 		return h.fallBack(down.State.Why, down.State.Hint)
 	case err != nil && waiting.Err() == nil:
@@ -53,6 +56,17 @@ func (h *hints) await(ctx context.Context, patience time.Duration) bool {
 	h.held = held
 	h.flow()
 	return true
+}
+
+// elsewhere reports whether hints cannot come since they go to another broker.
+func (h *hints) elsewhere(own broker.State) bool { return own.Broker != "" && own.Broker != h.admins }
+
+// stayApart says so even if something else was said before: it does not pass by itself.
+func (h *hints) stayApart(own broker.State) bool {
+	if !h.apart {
+		h.why, h.apart = "", true
+	}
+	return h.fallBack("this listener is on the broker "+own.Broker+" and admin on "+h.admins, "give both the same --rabbit-url")
 }
 
 // fallBack says once why claims wait at admin.
@@ -69,7 +83,7 @@ func (h *hints) flow() {
 	if h.why != "" {
 		h.log.Info("is told of work by the broker again", "broker", h.admins)
 	}
-	h.why = ""
+	h.why, h.apart = "", false
 }
 
 // use settles the hint in hand: admin has answered the claim that it led to.
