@@ -43,6 +43,7 @@ var imports = map[string]string{
 var forTests = map[string]string{
 	"fleet":                          "",
 	"crash":                          "",
+	"fanout":                         "",
 	"bench":                          "api event fleet run secret",
 	"chaos":                          "api event fleet run secret",
 	"broker/brokertest":              "broker",

@@ -1,0 +1,34 @@
+// Package fanout shows with real processes and a real broker that many listeners share the work: that none of
+// them starves, and that no fault of the broker loses a run, runs it twice, or leaves it hanging.
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"lightspeed/broker/rabbit/rabbittest"
+	"lightspeed/fleet"
+)
+
+// lightspeed is the program as it is shipped.
+var lightspeed string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "lightspeed-fanout-")
+	if err == nil {
+		lightspeed, err = fleet.Build(context.Background(), "..", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		rabbittest.Stop()
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
