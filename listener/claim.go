@@ -55,7 +55,7 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		if !may {
 			continue
 		}
-		wait := claimWait
+		wait := l.longestClaim()
 		if !unanswered {
 			wait = l.await(ctx)
 		}
@@ -112,6 +112,15 @@ func (l *Listener) mayClaim(ctx context.Context) (bool, error) {
 		l.registered = false // the next answer says whether it still is
 	}
 	return l.registered, nil
+}
+
+// longestClaim is how long a claim may wait at admin that no hint led to: not at all where there is a broker, since
+// nobody would listen to that meanwhile.
+func (l *Listener) longestClaim() time.Duration {
+	if l.hints.slot == nil {
+		return claimWait
+	}
+	return 0
 }
 
 // await waits until a claim is due, and returns how long that may wait at admin: not at all where hints come.
