@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"lightspeed/broker/rabbit/rabbittest"
+	_ "lightspeed/cli" // what the binary is made of: when that changes, go test must not take the last result again
 	"lightspeed/fleet"
 )
 
