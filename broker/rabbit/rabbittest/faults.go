@@ -1,24 +1,54 @@
 package rabbittest
 
 import (
+	"fmt"
 	"os"
 	"syscall"
 	"testing"
 )
 
-// Kill ends the server as a crash does. Boot starts it again.
-func (n *Node) Kill(t testing.TB) {
-	t.Helper()
-	n.signal(t, syscall.SIGKILL)
+// Crash ends the server as kill -9 does. Restart starts it again.
+func (n *Node) Crash() error {
+	if err := n.Signal(syscall.SIGKILL); err != nil {
+		return err
+	}
 	_ = n.server.Wait()
 	n.server = nil
+	return nil
 }
 
-// Boot starts the server after Kill, with the data that it had, and waits until it takes connections.
+// Restart starts the server after Crash, with the data that it had, and waits until it takes connections.
+func (n *Node) Restart() error {
+	if err := n.boot(); err != nil {
+		return fmt.Errorf("start RabbitMQ again: %w", err)
+	}
+	return nil
+}
+
+// Signal sends the server's process one: SIGSTOP freezes it, with its connections, and SIGCONT thaws it.
+func (n *Node) Signal(s syscall.Signal) error {
+	if err := n.server.Process.Signal(s); err != nil {
+		return fmt.Errorf("signal %s to RabbitMQ: %w", s, err)
+	}
+	return nil
+}
+
+// Kill is Crash, for a test.
+func (n *Node) Kill(t testing.TB) {
+	t.Helper()
+	must(t, n.Crash())
+}
+
+// Boot is Restart, for a test.
 func (n *Node) Boot(t testing.TB) {
 	t.Helper()
-	if err := n.boot(); err != nil {
-		t.Fatalf("start RabbitMQ again: %v", err)
+	must(t, n.Restart())
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -57,21 +87,14 @@ func process(vhostURL, queue string) string { return "'" + VhostOf(vhostURL) + "
 // thawed when the test ends, or by Thaw.
 func (n *Node) Freeze(t testing.TB) {
 	t.Helper()
-	n.signal(t, syscall.SIGSTOP)
+	must(t, n.Signal(syscall.SIGSTOP))
 	t.Cleanup(func() { n.Thaw(t) })
 }
 
 // Thaw lets the server go on. It does no harm when it was not frozen.
 func (n *Node) Thaw(t testing.TB) {
 	t.Helper()
-	n.signal(t, syscall.SIGCONT)
-}
-
-func (n *Node) signal(t testing.TB, s syscall.Signal) {
-	t.Helper()
-	if err := n.server.Process.Signal(s); err != nil {
-		t.Fatalf("signal %s to RabbitMQ: %v", s, err)
-	}
+	must(t, n.Signal(syscall.SIGCONT))
 }
 
 // Alarm raises the broker's memory alarm: publishers are blocked until the test ends, or Calm.

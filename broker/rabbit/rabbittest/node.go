@@ -35,7 +35,7 @@ import (
 // user and the folder.
 const programs = "/usr/lib/rabbitmq/bin"
 
-const missing = `rabbitmq-server is not installed: this test wants a real broker
+const missing = `rabbitmq-server is not installed: a real broker is wanted
 hint: apt-get install -y --no-install-recommends rabbitmq-server (half a minute; nothing of it needs to be started)`
 
 // startTimeout bounds the start of a node: 8 s on an idle machine, several times that on a busy one.
@@ -72,7 +72,7 @@ func Stop() {
 	mu.Lock()
 	defer mu.Unlock()
 	if node != nil {
-		node.stop()
+		node.Close()
 		node = nil
 	}
 }
@@ -85,15 +85,24 @@ func Start(t testing.TB) *Node {
 	if node != nil {
 		return node
 	}
-	if _, err := os.Stat(filepath.Join(programs, "rabbitmq-server")); err != nil {
-		t.Fatal(missing)
-	}
-	n, err := start()
+	n, err := New()
 	if err != nil {
-		t.Fatalf("start a private RabbitMQ node: %v", err)
+		t.Fatal(err)
 	}
 	node = n
 	return n
+}
+
+// New starts a node for a program that is no test. Close must follow.
+func New() (*Node, error) {
+	if _, err := os.Stat(filepath.Join(programs, "rabbitmq-server")); err != nil {
+		return nil, errors.New(missing)
+	}
+	n, err := start()
+	if err != nil {
+		return nil, fmt.Errorf("start a private RabbitMQ node: %w", err)
+	}
+	return n, nil
 }
 
 func start() (_ *Node, err error) {
@@ -108,7 +117,7 @@ func start() (_ *Node, err error) {
 	}
 	defer func() {
 		if err != nil {
-			n.stop()
+			n.Close()
 		}
 	}()
 	if n.ports, err = freePorts(); err != nil {
@@ -150,8 +159,8 @@ func (n *Node) watch() error {
 	return n.watchdog.Start()
 }
 
-// stop ends everything of the node.
-func (n *Node) stop() {
+// Close ends everything of the node.
+func (n *Node) Close() {
 	_ = n.lifeline.Close()
 	_ = n.watchdog.Wait()
 	for _, cmd := range []*exec.Cmd{n.server, n.epmd} {
