@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"testing"
+	"time"
 
 	"lightspeed/broker/rabbit/rabbittest"
 	"lightspeed/run"
@@ -25,7 +26,11 @@ func TestMoving(t *testing.T) {
 	idle.saysOnce(fellBack, "admin announces through no broker now")
 	w.admin.stop()
 	w.admin.start(url)
+	began := time.Now()
 	idle.saysOnce(backAgain)
+	if took := time.Since(began); took > 20*time.Second { // no claim waits for so long at admin meanwhile
+		t.Errorf("a listener was told by the broker again %v after admin had one", took)
+	}
 	w.awaitStatus(there, run.Running)
 	w.awaitStatus(waiting, run.Queued)
 	w.open("gate")
