@@ -49,7 +49,7 @@ func (b *bench) accept(ctx context.Context) error {
 var queueing = map[string]any{"name": "bench", "repos": []string{"*/*"}, "exec": "true"}
 
 func (b *bench) acceptRound(ctx context.Context, wrap ...string) (float64, time.Duration, error) {
-	s, err := b.startSet(ctx, queueing, wrap...)
+	s, err := b.startSet(ctx, setup{config: queueing, wrap: wrap})
 	if err != nil {
 		return 0, 0, err
 	}

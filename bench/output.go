@@ -86,7 +86,7 @@ func scriptTook(script string) (time.Duration, error) {
 // outputRun runs the script through the whole set, and with a sum compares admin's copy of the log.
 func (b *bench) outputRun(ctx context.Context, script, maxLog string, sum []byte) (time.Duration, int64, error) {
 	config := map[string]any{"name": "bench", "repos": []string{"*/*"}, "exec": [][]string{{"bash", script}}, "max_log": maxLog}
-	s, err := b.startSet(ctx, config)
+	s, err := b.startSet(ctx, setup{config: config})
 	if err != nil {
 		return 0, 0, err
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,8 +32,23 @@ type set struct {
 	hooksURL               string
 }
 
-// startSet starts the processes. Wrap is put before admin's command line ("strace", …), when given.
-func (b *bench) startSet(ctx context.Context, config map[string]any, wrap ...string) (s *set, err error) {
+// setup is how a set is started.
+type setup struct {
+	config map[string]any // the listener's; nil: there is none
+	rabbit string         // URL of a RabbitMQ; empty: there is none
+	wrap   []string       // put before admin's command line ("strace", …)
+}
+
+// brokerEnv is how a process is told of the broker.
+func (o setup) brokerEnv() []string {
+	if o.rabbit == "" {
+		return nil
+	}
+	return []string{"LIGHTSPEED_RABBIT_URL=" + o.rabbit}
+}
+
+// startSet starts the processes.
+func (b *bench) startSet(ctx context.Context, o setup) (s *set, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ready)
 	defer cancel()
 	state, err := b.folder("state")
@@ -45,8 +61,8 @@ func (b *bench) startSet(ctx context.Context, config map[string]any, wrap ...str
 			s.close()
 		}
 	}()
-	argv := append(wrap, b.bin, "admin", "--addr", "127.0.0.1:0", "--state", state, "--log-level", "warn")
-	if s.admin, err = fleet.Start(fleet.Command{Name: "admin", Path: argv[0], Args: argv[1:]}); err != nil {
+	argv := append(slices.Clip(o.wrap), b.bin, "admin", "--addr", "127.0.0.1:0", "--state", state, "--log-level", "warn")
+	if s.admin, err = fleet.Start(fleet.Command{Name: "admin", Path: argv[0], Args: argv[1:], Env: o.brokerEnv()}); err != nil {
 		return s, err
 	}
 	adminURL, err := s.admin.Ready(ctx, "admin ")
@@ -65,14 +81,14 @@ func (b *bench) startSet(ctx context.Context, config map[string]any, wrap ...str
 		return s, err
 	}
 	s.hooksURL = hooksURL + "/receive_hook"
-	if config == nil {
+	if o.config == nil {
 		return s, nil
 	}
-	return s, s.startListener(ctx, b, adminURL, state, config)
+	return s, s.startListener(ctx, b, adminURL, state, o)
 }
 
-func (s *set) startListener(ctx context.Context, b *bench, adminURL, state string, config map[string]any) error {
-	encoded, err := json.Marshal(config)
+func (s *set) startListener(ctx context.Context, b *bench, adminURL, state string, o setup) error {
+	encoded, err := json.Marshal(o.config)
 	if err != nil {
 		return err
 	}
@@ -80,7 +96,7 @@ func (s *set) startListener(ctx context.Context, b *bench, adminURL, state strin
 	if err := os.WriteFile(file, encoded, 0o600); err != nil {
 		return err
 	}
-	s.listener, err = fleet.Start(fleet.Command{Name: "listen", Path: b.bin,
+	s.listener, err = fleet.Start(fleet.Command{Name: "listen", Path: b.bin, Env: o.brokerEnv(),
 		Args: []string{"listen", file, "--admin", adminURL, "--state", state, "--log-level", "warn"}})
 	if err != nil {
 		return err
