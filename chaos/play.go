@@ -20,7 +20,7 @@ type options struct {
 
 // settleTime bounds the wait for every run to end once nobody is hurt any more: the longest backoff of hooks'
 // forwarder (30 s), the leases, and the work that is left on two loaded cores.
-const settleTime = 3 * time.Minute
+const settleTime = 5 * time.Minute
 
 // play does the whole: start, send and hurt, heal, wait, check.
 func play(ctx context.Context, o options, progress io.Writer) (report, error) {

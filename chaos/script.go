@@ -7,15 +7,18 @@ import "fmt"
 // than the listener's concurrency. $1 is the listener's folder of marks, $2 its concurrency.
 const script = `#!/bin/sh
 marks=$1 most=$2 me=$LIGHTSPEED_RUN_ID.$LIGHTSPEED_ATTEMPT
-(set -C; echo $$ > "$marks/started/$me") 2>/dev/null || echo $$ >> "$marks/twice/$me"
+set -C
+{ echo $$ > "$marks/started/$me"; } 2>/dev/null || echo $$ >> "$marks/twice/$me"
+set +C
 echo $$ > "$marks/live/$me"
-alive=0
+alive=1
 for mark in "$marks"/live/*; do
-	{ read -r pid < "$mark"; } 2>/dev/null || continue
 	other=${mark##*/}
+	[ "$other" != "$me" ] || continue
+	{ read -r pid < "$mark"; } 2>/dev/null || continue
 	grep -qsz "^LIGHTSPEED_RUN_ID=${other%.*}$" "/proc/$pid/environ" || continue # ended, or the pid is another's now
 	alive=$((alive + 1))
-	if [ "$other" != "$me" ] && [ "${other%.*}" = "$LIGHTSPEED_RUN_ID" ]; then echo "$other" > "$marks/overlap/$me"; fi
+	if [ "${other%.*}" = "$LIGHTSPEED_RUN_ID" ]; then echo "$other" > "$marks/overlap/$me"; fi
 done
 [ "$alive" -le "$most" ] || echo "$alive" > "$marks/crowd/$me"
 i=0
