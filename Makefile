@@ -1,12 +1,14 @@
 # make test   installs what the tests need, then checks and tests everything, with the race detector
 # make build  ./lightspeed, one static file
 # make bench  the numbers of docs/performance.md, each beside its limit or its peer
-# make chaos  real processes, killed, frozen and cut off; SEED and DURATION choose which and how long
+# make chaos  real processes, killed, frozen and cut off; SEED and DURATION choose which and how long, RABBIT=false does
+#             without a broker
 # make fuzz   every fuzz target for FUZZTIME (20 s)
 
 GO       ?= go
 SEED     ?= $(shell date +%s)
 DURATION ?= 1m
+RABBIT   ?= true
 FUZZTIME ?= 20s
 
 # Programs that the tests run, and those that the benchmarks run besides: the program, and the Debian package that it
@@ -45,8 +47,8 @@ bench: tools
 	$(GO) run ./bench
 	$(GO) test -run '^$$' -bench . -benchmem ./match ./admin/store
 
-chaos:
-	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION)
+chaos: tools
+	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION) -rabbit=$(RABBIT)
 
 fuzz:
 	@$(GO) list ./... | while read -r package; do \

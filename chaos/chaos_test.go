@@ -3,13 +3,15 @@ package main
 import (
 	"testing"
 	"time"
+
+	_ "lightspeed/cli" // what the binary is made of: when that changes, go test must not take the last result again
 )
 
-// A minute of kills, freezes and cuts, on every run of the tests, with a new seed each time: the seed is
-// printed, and `make chaos` repeats it.
+// A minute of kills, freezes and cuts, with a new seed each time, and with a broker for every second seed: both are
+// printed, and `make chaos` repeats them.
 func TestAMinuteOfChaos(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	report, err := play(t.Context(), options{seed: seed, duration: time.Minute, deliveries: 1000, root: ".."}, t.Output())
+	report, err := play(t.Context(), options{seed: seed, duration: time.Minute, deliveries: 1000, root: "..", rabbit: seed%2 == 0}, t.Output())
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

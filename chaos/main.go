@@ -1,5 +1,5 @@
-// Command chaos runs hooks, admin and three listeners as real processes, sends them signed deliveries, and
-// kills, freezes or cuts off one of them every second. Then it lets all of them come back, waits until every
+// Command chaos runs admin, two hooks and four listeners of two names as real processes, and with -rabbit a broker
+// between them; it sends them signed deliveries, and kills, freezes or cuts off one of them every second. Then it lets all of them come back, waits until every
 // run has ended, and checks the promises from the outside: by the API, by the files that the scripts wrote,
 // and by /proc. It prints a table, and exits with 1 when a promise did not hold.
 package main
@@ -17,7 +17,8 @@ func main() {
 	var o options
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "repeats the same choices")
 	flag.DurationVar(&o.duration, "duration", time.Minute, "how long someone is hurt every second")
-	flag.IntVar(&o.deliveries, "deliveries", 1000, "how many are sent meanwhile")
+	flag.IntVar(&o.deliveries, "deliveries", 2000, "how many are sent meanwhile")
+	flag.BoolVar(&o.rabbit, "rabbit", false, "with a RabbitMQ, which is killed and frozen, too")
 	flag.StringVar(&o.root, "root", ".", "the module's folder")
 	flag.Parse()
 

@@ -16,11 +16,14 @@ type options struct {
 	duration   time.Duration
 	deliveries int
 	root       string
+	rabbit     bool // with a broker, which is hurt, too
 }
 
 // settleTime bounds the wait for every run to end once nobody is hurt any more: the longest backoff of hooks'
 // forwarder (30 s), the leases, and the work that is left on two loaded cores.
-const settleTime = 5 * time.Minute
+func (o options) settleTime() time.Duration {
+	return 2*time.Minute + time.Duration(o.deliveries)*100*time.Millisecond
+}
 
 // play does the whole: start, send and hurt, heal, wait, check.
 func play(ctx context.Context, o options, progress io.Writer) (report, error) {
@@ -28,8 +31,8 @@ func play(ctx context.Context, o options, progress io.Writer) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	fmt.Fprintf(progress, "chaos: seed %d, %s, %d deliveries\n", o.seed, o.duration, o.deliveries)
-	w, err := newWorld(ctx, o.root, dir)
+	fmt.Fprintf(progress, "chaos: seed %d, %s, %d deliveries, rabbit %v\n", o.seed, o.duration, o.deliveries, o.rabbit)
+	w, err := newWorld(ctx, o, dir)
 	if err != nil {
 		return report{}, err
 	}
@@ -42,14 +45,17 @@ func play(ctx context.Context, o options, progress io.Writer) (report, error) {
 	both.Wait()
 	w.heal()
 
-	settled, cancel := context.WithTimeout(ctx, settleTime)
+	settled, cancel := context.WithTimeout(ctx, o.settleTime())
 	defer cancel()
 	waitErr := w.settle(settled, sent, progress)
 	r, err := check(ctx, w, sent)
 	if err != nil {
 		return r, err
 	}
-	r.note("every run ended", "within "+settleTime.String(), waitErr)
+	r.note("every run ended", "within "+o.settleTime().String(), waitErr)
+	if o.rabbit {
+		r.note("listeners are told of work by the broker again", "", w.toldByBroker(ctx))
+	}
 	if r.Held() {
 		return r, os.RemoveAll(dir)
 	}

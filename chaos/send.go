@@ -30,10 +30,11 @@ func newSent() *sent { return &sent{accepted: map[string]string{}, copies: map[s
 
 // parcel is one delivery as it goes out.
 type parcel struct {
+	url  string // of the hooks that it is posted to
 	id   string
 	body []byte
-	redo bool // redelivered under its own id
-	copy bool // posted again under another id
+	redo string // redelivered under its own id to this URL, if any
+	copy bool   // posted again under another id, to the same hooks: others might hand it in before the first
 }
 
 // send posts deliveries evenly over the time, a few at once. One in ten comes twice, one in thirty under a
@@ -48,19 +49,23 @@ func (s *sent) send(ctx context.Context, w *world, random *rand.Rand, count int,
 	for range 8 {
 		workers.Go(func() {
 			for p := range parcels {
-				s.post(ctx, w.hooksURL, p)
+				s.post(ctx, p)
 			}
 		})
 	}
 	tick := time.NewTicker(over / time.Duration(count))
 	defer tick.Stop()
 	for i := range count {
-		parcels <- parcel{
+		p := parcel{
+			url:  w.hooksURLs[random.IntN(len(w.hooksURLs))],
 			id:   fmt.Sprintf("chaos-%d-%08x", i, random.Uint32()),
 			body: push(template, random, i),
-			redo: random.IntN(10) == 0,
 			copy: random.IntN(30) == 0,
 		}
+		if random.IntN(10) == 0 {
+			p.redo = w.hooksURLs[random.IntN(len(w.hooksURLs))]
+		}
+		parcels <- p
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -93,8 +98,8 @@ func push(template []byte, random *rand.Rand, i int) []byte {
 	return encoded
 }
 
-func (s *sent) post(ctx context.Context, url string, p parcel) {
-	status, err := deliver(ctx, url, p.id, p.body)
+func (s *sent) post(ctx context.Context, p parcel) {
+	status, err := deliver(ctx, p.url, p.id, p.body)
 	s.mu.Lock()
 	if err != nil {
 		s.refused++
@@ -103,8 +108,8 @@ func (s *sent) post(ctx context.Context, url string, p parcel) {
 	}
 	s.accepted[p.id] = status
 	s.mu.Unlock()
-	if p.redo {
-		if _, err := deliver(ctx, url, p.id, p.body); err == nil {
+	if p.redo != "" {
+		if _, err := deliver(ctx, p.redo, p.id, p.body); err == nil {
 			s.mu.Lock()
 			s.again++
 			s.mu.Unlock()
@@ -112,7 +117,7 @@ func (s *sent) post(ctx context.Context, url string, p parcel) {
 	}
 	if p.copy {
 		id := p.id + "-copy"
-		if _, err := deliver(ctx, url, id, p.body); err == nil {
+		if _, err := deliver(ctx, p.url, id, p.body); err == nil {
 			s.mu.Lock()
 			s.copies[id] = true
 			s.mu.Unlock()

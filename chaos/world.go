@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -27,10 +28,13 @@ var marks = []string{"started", "ended", "live", "twice", "overlap", "crowd"}
 type world struct {
 	dir       string
 	root      string
-	hooksURL  string
+	bin       string
+	adminAddr string
+	hooksURLs []string
 	api       *api.Client
 	victims   []*victim
 	listeners []listener
+	broker    *broker // nil: there is none
 }
 
 // listener is one name that is listened for; several victims may share it.
@@ -53,72 +57,93 @@ type victim struct {
 }
 
 // newWorld builds the binary and starts every process.
-func newWorld(ctx context.Context, root, dir string) (*world, error) {
-	bin, err := fleet.Build(ctx, root, dir)
-	if err != nil {
-		return nil, err
-	}
-	adminPort, err := fleet.Port()
-	if err != nil {
-		return nil, err
-	}
-	hooksPort, err := fleet.Port()
-	if err != nil {
-		return nil, err
-	}
-	w := &world{dir: dir, root: root, hooksURL: fmt.Sprintf("http://127.0.0.1:%d/receive_hook", hooksPort)}
-	adminAddr := fmt.Sprintf("127.0.0.1:%d", adminPort)
-	if w.api, err = api.NewClient("http://"+adminAddr, secret.Value{}, &http.Client{}); err != nil {
-		return nil, err
-	}
-	w.add(bin, "admin", "admin", nil, "admin", "--addr", adminAddr, "--lease", "2s")
-	if err := w.addLinked(bin, adminAddr, "hooks", "hooks", "hooks",
-		"--addr", fmt.Sprintf("127.0.0.1:%d", hooksPort), "--secret", webhookSecret); err != nil {
-		return nil, err
-	}
-	w.listeners = []listener{
-		{name: "twin", marks: filepath.Join(dir, "marks", "twin"), concurrency: 3},
-		{name: "solo", marks: filepath.Join(dir, "marks", "solo"), concurrency: 2, requeue: true},
-	}
-	for _, l := range w.listeners {
-		config, err := l.write(dir)
+func newWorld(ctx context.Context, o options, dir string) (w *world, err error) {
+	w = &world{dir: dir, root: o.root}
+	defer func() {
 		if err != nil {
-			return nil, err
+			w.close()
 		}
-		machines := []string{l.name + "-a"}
-		if l.name == "twin" {
-			machines = append(machines, l.name+"-b")
+	}()
+	if w.bin, err = fleet.Build(ctx, o.root, dir); err != nil {
+		return w, err
+	}
+	if o.rabbit {
+		if w.broker, err = startBroker(); err != nil {
+			return w, err
 		}
-		for _, machine := range machines {
-			if err := w.addLinked(bin, adminAddr, machine, "listen "+l.name, "listen", config); err != nil {
-				return nil, err
-			}
-		}
+	}
+	if err := errors.Join(w.addAdmin(), w.addHooks("hooks-a"), w.addHooks("hooks-b"), w.addListeners()); err != nil {
+		return w, err
 	}
 	for _, v := range w.victims {
 		if err := v.start(ctx); err != nil {
-			w.close()
-			return nil, err
+			return w, err
 		}
 	}
 	return w, nil
 }
 
-func (w *world) add(bin, name, ready string, link *fleet.Proxy, args ...string) {
+// address is one on loopback that stays the same over a process's lives.
+func address() (string, error) {
+	port, err := fleet.Port()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
+}
+
+func (w *world) addAdmin() (err error) {
+	if w.adminAddr, err = address(); err != nil {
+		return err
+	}
+	if w.api, err = api.NewClient("http://"+w.adminAddr, secret.Value{}, &http.Client{}); err != nil {
+		return err
+	}
+	w.add("admin", "admin", nil, "admin", "--addr", w.adminAddr, "--lease", "2s")
+	return nil
+}
+
+func (w *world) addHooks(name string) error {
+	addr, err := address()
+	if err != nil {
+		return err
+	}
+	w.hooksURLs = append(w.hooksURLs, "http://"+addr+"/receive_hook")
+	return w.addLinked(name, "hooks", "hooks", "--addr", addr, "--secret", webhookSecret)
+}
+
+// addListeners adds two machines for each name.
+func (w *world) addListeners() error {
+	w.listeners = []listener{
+		{name: "twin", marks: filepath.Join(w.dir, "marks", "twin"), concurrency: 3},
+		{name: "pair", marks: filepath.Join(w.dir, "marks", "pair"), concurrency: 2, requeue: true},
+	}
+	for _, l := range w.listeners {
+		config, err := l.write(w.dir)
+		if err != nil {
+			return err
+		}
+		for _, machine := range []string{l.name + "-a", l.name + "-b"} {
+			if err := w.addLinked(machine, "listen "+l.name, "listen", config); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) add(name, ready string, link *fleet.Proxy, args ...string) {
 	args = append(args, "--state", filepath.Join(w.dir, "state-"+name))
 	w.victims = append(w.victims, &victim{
 		name: name, ready: ready, link: link,
-		command: fleet.Command{Name: name, Path: bin, Args: args, Dir: w.dir},
+		command: fleet.Command{Name: name, Path: w.bin, Args: args, Dir: w.dir, Env: w.broker.env()},
 	})
 }
 
 // addLinked adds a process that reaches admin through a link of its own.
-func (w *world) addLinked(bin, adminAddr, name, ready string, args ...string) error {
-	link, err := fleet.NewProxy(adminAddr)
+func (w *world) addLinked(name, ready string, args ...string) error {
+	link, err := fleet.NewProxy(w.adminAddr)
 	if err != nil {
 		return err
 	}
-	w.add(bin, name, ready, link, append(args, "--admin", "http://"+link.Addr())...)
+	w.add(name, ready, link, append(args, "--admin", "http://"+link.Addr())...)
 	return nil
 }
 
@@ -170,6 +195,7 @@ func (w *world) hurt(ctx context.Context, random *rand.Rand, duration time.Durat
 	var busy sync.WaitGroup
 	defer busy.Wait()
 	tick := time.NewTicker(time.Second)
+	all := w.sufferers()
 	defer tick.Stop()
 	over := time.After(duration)
 	for {
@@ -180,11 +206,27 @@ func (w *world) hurt(ctx context.Context, random *rand.Rand, duration time.Durat
 		case <-ctx.Done():
 			return
 		}
-		v := w.victims[random.IntN(len(w.victims))]
+		v := all[random.IntN(len(all))]
 		pause := time.Duration(100+random.IntN(3000)) * time.Millisecond
 		how := random.IntN(5)
 		busy.Go(func() { v.suffer(ctx, how, pause, progress) })
 	}
+}
+
+// sufferer is anyone who can be hurt and made well again.
+type sufferer interface {
+	suffer(ctx context.Context, how int, pause time.Duration, progress io.Writer)
+}
+
+func (w *world) sufferers() []sufferer {
+	var all []sufferer
+	for _, v := range w.victims {
+		all = append(all, v)
+	}
+	if w.broker != nil {
+		all = append(all, w.broker)
+	}
+	return all
 }
 
 // suffer hurts one victim and makes it well again. Kills are as likely as the others together.
@@ -264,6 +306,7 @@ func (w *world) close() {
 			v.link.Close()
 		}
 	}
+	w.broker.close()
 }
 
 func wait(ctx context.Context, d time.Duration) {
