@@ -22,7 +22,7 @@ type options struct {
 // settleTime bounds the wait for every run to end once nobody is hurt any more: the longest backoff of hooks'
 // forwarder (30 s), the leases, and the work that is left on two loaded cores.
 func (o options) settleTime() time.Duration {
-	return 2*time.Minute + time.Duration(o.deliveries)*100*time.Millisecond
+	return 3*time.Minute + time.Duration(o.deliveries)*120*time.Millisecond
 }
 
 // play does the whole: start, send and hurt, heal, wait, check.
