@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	_ "lightspeed/cli" // what is built and killed: the test's cache must see its changes
 	"lightspeed/fleet"
 )
 
