@@ -28,6 +28,10 @@ type hints struct {
 // reconcilePause is how often the reconciler looks at queues that have work.
 const reconcilePause = 15 * time.Second
 
+// redeclarePause is how often all queues are declared: one that someone has deleted at the broker while no run
+// waits for it comes back so.
+const redeclarePause = 5 * time.Minute
+
 // missedPause keeps hints that are dropped one after the other from being counted anew each time.
 const missedPause = 200 * time.Millisecond
 
@@ -118,6 +122,8 @@ func (h *hints) changed(queue string) {
 func (h *hints) run(ctx context.Context, s *store.Store) {
 	pause := time.NewTicker(reconcilePause)
 	defer pause.Stop()
+	redeclare := time.NewTicker(redeclarePause)
+	defer redeclare.Stop()
 	link := time.Time{}
 	for all := true; ; {
 		h.note(h.reconcile(ctx, s, all))
@@ -134,6 +140,8 @@ func (h *hints) run(ctx context.Context, s *store.Store) {
 			all = false
 		case <-pause.C:
 			all = false
+		case <-redeclare.C:
+			all = true
 		}
 	}
 }
