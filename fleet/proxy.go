@@ -4,107 +4,159 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 )
 
-// Proxy is a TCP proxy whose link can be cut and mended, between one process and another.
+// Proxy is a TCP link to a server that can be cut, stalled, half open, or slow.
 type Proxy struct {
-	listener net.Listener
-	target   string
+	target string
+	listen net.Listener
+	work   sync.WaitGroup
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]struct{}
-	all   sync.WaitGroup
+	mu      sync.Mutex
+	changed chan struct{} // closed and made anew when how changes
+	how     behaviour
+	conns   map[net.Conn]bool
 }
 
-// NewProxy starts a proxy on a free port of loopback to target ("127.0.0.1:8080").
+// behaviour is how bytes pass.
+type behaviour struct {
+	refuse   bool          // new connections are closed at once
+	toServer bool          // bytes of the client are held back
+	toClient bool          // bytes of the server are held back
+	slow     time.Duration // waits so long before each piece of at most slowPiece bytes
+}
+
+const slowPiece = 64
+
+// NewProxy starts a proxy on a free port of loopback to target ("127.0.0.1:8080"). Close must follow.
 func NewProxy(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{listener: l, target: target, conns: map[net.Conn]struct{}{}}
-	p.all.Go(p.accept)
+	p := &Proxy{target: target, listen: l, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+	p.work.Go(p.accept)
 	return p, nil
 }
 
-// Addr returns the proxy's own address.
-func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+// Addr is where the link begins.
+func (p *Proxy) Addr() string { return p.listen.Addr().String() }
 
-// Cut ends every connection and refuses new ones, until Mend.
+// Cut ends all connections, and those that are made, until Mend.
 func (p *Proxy) Cut() {
+	p.set(behaviour{refuse: true})
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = true
 	for conn := range p.conns {
 		_ = conn.Close()
 	}
 }
 
-// Mend lets connections through again.
-func (p *Proxy) Mend() {
+// Stall lets connections stand and new ones be made, and passes nothing either way.
+func (p *Proxy) Stall() { p.set(behaviour{toServer: true, toClient: true}) }
+
+// HalfOpen passes what the client sends, and nothing that the server answers.
+func (p *Proxy) HalfOpen() { p.set(behaviour{toClient: true}) }
+
+// Slow passes at most 64 bytes each so many milliseconds, either way.
+func (p *Proxy) Slow(each time.Duration) { p.set(behaviour{slow: each}) }
+
+// Mend passes everything, also what was held back.
+func (p *Proxy) Mend() { p.set(behaviour{}) }
+
+func (p *Proxy) set(how behaviour) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = false
+	p.how = how
+	close(p.changed)
+	p.changed = make(chan struct{})
+}
+
+func (p *Proxy) now() (behaviour, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.how, p.changed
 }
 
 // Close ends the proxy and waits for its goroutines.
 func (p *Proxy) Close() {
-	_ = p.listener.Close()
+	_ = p.listen.Close()
 	p.Cut()
-	p.all.Wait()
+	p.work.Wait()
 }
 
 func (p *Proxy) accept() {
 	for {
-		conn, err := p.listener.Accept()
+		client, err := p.listen.Accept()
 		if err != nil {
 			return
 		}
-		p.all.Go(func() { p.serve(conn) })
+		server, err := net.Dial("tcp", p.target)
+		if how, _ := p.now(); err != nil || how.refuse || !p.keep(client, server) {
+			_ = client.Close()
+			if server != nil {
+				_ = server.Close()
+			}
+			continue
+		}
+		p.work.Go(func() { p.pump(server, client, func(b behaviour) bool { return b.toServer }) })
+		p.work.Go(func() { p.pump(client, server, func(b behaviour) bool { return b.toClient }) })
 	}
 }
 
-func (p *Proxy) serve(near net.Conn) {
-	defer near.Close()
-	far, err := net.Dial("tcp", p.target)
-	if err != nil {
-		return
-	}
-	defer far.Close()
-	if !p.keep(near, far) {
-		return
-	}
-	defer p.forget(near, far)
-	var both sync.WaitGroup
-	both.Go(func() { pipe(far, near) })
-	both.Go(func() { pipe(near, far) })
-	both.Wait()
-}
-
-// pipe copies one way; at its end both ways end.
-func pipe(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	_ = from.Close()
-}
-
-func (p *Proxy) keep(conns ...net.Conn) bool {
+// keep notes a pair of connections, unless the link was cut meanwhile.
+func (p *Proxy) keep(client, server net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.cut {
+	if p.how.refuse {
 		return false
 	}
-	for _, conn := range conns {
-		p.conns[conn] = struct{}{}
-	}
+	p.conns[client], p.conns[server] = true, true
 	return true
 }
 
-func (p *Proxy) forget(conns ...net.Conn) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range conns {
-		delete(p.conns, conn)
+// pump passes bytes one way until either end is closed.
+func (p *Proxy) pump(to, from net.Conn, held func(behaviour) bool) {
+	defer func() {
+		_, _ = to.Close(), from.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, from)
+	}()
+	buf := make([]byte, 32<<10)
+	for {
+		how, _ := p.now()
+		size := len(buf)
+		if how.slow > 0 {
+			size = slowPiece
+		}
+		n, err := from.Read(buf[:size])
+		if err != nil && (err != io.EOF || n == 0) {
+			return
+		}
+		if !p.wait(held) {
+			return
+		}
+		if _, err := to.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// wait holds bytes back while the link says so; false: the link was cut.
+func (p *Proxy) wait(held func(behaviour) bool) bool {
+	for {
+		how, changed := p.now()
+		if how.refuse {
+			return false
+		}
+		if !held(how) {
+			if how.slow > 0 {
+				time.Sleep(how.slow)
+			}
+			return true
+		}
+		<-changed
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"lightspeed/broker"
 	"lightspeed/broker/brokertest"
 	"lightspeed/broker/rabbit/rabbittest"
+	"lightspeed/fleet"
 )
 
 // TestAllConnectionsClosed: an operator closes them; whoever waits does not notice more than a pause.
@@ -231,23 +232,34 @@ func TestTooLarge(t *testing.T) {
 	p.logA.wantOnce("level=ERROR", "cannot be sent", "more than 1024")
 }
 
+// linkTo is a link to a node that can be cut, stalled and slowed; it ends with the test.
+func linkTo(t *testing.T, node *rabbittest.Node) *fleet.Proxy {
+	t.Helper()
+	p, err := fleet.NewProxy(node.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
 // TestLink: what a network does. Each fault ends with hints that flow.
 func TestLink(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name  string
-		fault func(*rabbittest.Proxy)
+		fault func(*fleet.Proxy)
 		why   string
 	}{
-		{"cut", (*rabbittest.Proxy).Cut, "the connection was lost"},
-		{"stalled", (*rabbittest.Proxy).Stall, "no answer within"},
-		{"half open", (*rabbittest.Proxy).HalfOpen, "no answer within"},
+		{"cut", (*fleet.Proxy).Cut, "the connection was lost"},
+		{"stalled", (*fleet.Proxy).Stall, "no answer within"},
+		{"half open", (*fleet.Proxy).HalfOpen, "no answer within"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			node := rabbittest.Start(t)
-			proxy := rabbittest.NewProxy(t, node.Addr())
+			proxy := linkTo(t, node)
 			url := strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1)
 			p := connect(t, quick, url)
 			p.flows(t, "q", "1")
@@ -263,7 +275,7 @@ func TestLink(t *testing.T) {
 			if _, err := p.c.Slot("q").Next(t.Context()); !errors.As(err, &down) {
 				t.Fatalf("Next over a broken link: %v, want a DownError", err)
 			}
-			proxy.Heal()
+			proxy.Mend()
 			p.flows(t, "q", "2")
 			p.logA.wantOnce("level=WARN", tt.why)
 			p.logC.wantOnce("level=WARN", tt.why)
@@ -277,7 +289,7 @@ func TestLink(t *testing.T) {
 func TestSlowLink(t *testing.T) {
 	t.Parallel()
 	node := rabbittest.Start(t)
-	proxy := rabbittest.NewProxy(t, node.Addr())
+	proxy := linkTo(t, node)
 	proxy.Slow(10 * time.Millisecond)
 	p := connect(t, normal, strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1))
 	for i := range 3 {
@@ -292,7 +304,7 @@ func TestSlowLink(t *testing.T) {
 func TestCloseOverDeadLink(t *testing.T) {
 	t.Parallel()
 	node := rabbittest.Start(t)
-	proxy := rabbittest.NewProxy(t, node.Addr())
+	proxy := linkTo(t, node)
 	url := strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1)
 	p := connect(t, normal, url)
 	p.flows(t, "q", "1")
@@ -308,7 +320,7 @@ func TestCloseOverDeadLink(t *testing.T) {
 func TestCloseInMidCall(t *testing.T) {
 	t.Parallel()
 	node := rabbittest.Start(t)
-	proxy := rabbittest.NewProxy(t, node.Addr())
+	proxy := linkTo(t, node)
 	j := &journal{t: t}
 	l, err := newLink(j.options(strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1)), normal)
 	if err != nil {
@@ -329,7 +341,7 @@ func TestCloseInMidCall(t *testing.T) {
 func TestGoodbye(t *testing.T) {
 	t.Parallel()
 	node := rabbittest.Start(t)
-	proxy := rabbittest.NewProxy(t, node.Addr())
+	proxy := linkTo(t, node)
 	o := (&journal{t: t}).options(strings.Replace(node.Vhost(t), node.Addr(), proxy.Addr(), 1))
 	targets, err := o.targets()
 	if err != nil {
@@ -362,12 +374,12 @@ func TestSeveralURLs(t *testing.T) {
 	t.Parallel()
 	node := rabbittest.Start(t)
 	url := node.Vhost(t)
-	first, second := rabbittest.NewProxy(t, node.Addr()), rabbittest.NewProxy(t, node.Addr())
+	first, second := linkTo(t, node), linkTo(t, node)
 	second.Cut()
-	via := func(p *rabbittest.Proxy) string { return strings.Replace(url, node.Addr(), p.Addr(), 1) }
+	via := func(p *fleet.Proxy) string { return strings.Replace(url, node.Addr(), p.Addr(), 1) }
 	p := connect(t, quick, via(first), via(second))
 	p.flows(t, "q", "1")
-	second.Heal()
+	second.Mend()
 	first.Cut()
 	p.flows(t, "q", "2")
 	second.Cut()
@@ -377,6 +389,6 @@ func TestSeveralURLs(t *testing.T) {
 	if strings.Contains(state.Why+state.Hint, "guest:guest") {
 		t.Errorf("state %+v shows a password", state)
 	}
-	first.Heal()
+	first.Mend()
 	p.flows(t, "q", "3")
 }
