@@ -10,15 +10,16 @@ import (
 // imports is the table of who may import whom, of ours. What things are (event, run, match) knows nothing of how
 // they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
 var imports = map[string]string{
-	"":       "cli",
-	"cli":    "app api event run match secret listener/config",
-	"app":    "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match run secret",
-	"event":  "",
-	"secret": "",
-	"run":    "event",
-	"match":  "event",
-	"api":    "event run match secret",
-	"fault":  "",
+	"":        "cli",
+	"cli":     "app api event run match secret suggest listener/config",
+	"app":     "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match run secret",
+	"event":   "",
+	"secret":  "",
+	"run":     "event",
+	"match":   "event suggest",
+	"api":     "event run match secret",
+	"fault":   "",
+	"suggest": "",
 
 	"broker":          "secret",
 	"broker/embedded": "broker secret",
@@ -34,7 +35,7 @@ var imports = map[string]string{
 	"notify/commitstatus": "notify event run secret",
 
 	"listener":         "api broker event fault match notify run secret listener/config listener/journal listener/process",
-	"listener/config":  "match run secret",
+	"listener/config":  "match run secret suggest",
 	"listener/journal": "api fault run",
 	"listener/process": "",
 }

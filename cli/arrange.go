@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	urfave "github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
 
 	"lightspeed/app"
+	"lightspeed/suggest"
 )
 
 // line is an argument vector that was taken apart: which command, its flags, its arguments.
@@ -104,7 +104,7 @@ func (l *line) unknownCommand(next []*urfave.Command, word string) error {
 		names = append(names, command.Names()...)
 	}
 	hint := fmt.Sprintf("`%s --help` lists the commands", l.names())
-	if meant := nearest(word, names); meant != "" {
+	if meant := suggest.Nearest(word, names); meant != "" {
 		hint = fmt.Sprintf("did you mean `%s %s`?", l.names(), meant)
 	}
 	return app.Usagef(hint, "unknown command %q", strings.TrimPrefix(l.names()+" "+word, "lightspeed "))
@@ -165,24 +165,9 @@ func (l *line) unknownFlag(flags []urfave.Flag, word, name string) error {
 		names = append(names, flag.Names()...)
 	}
 	hint := fmt.Sprintf("`%s --help` lists the flags", l.names())
-	if meant := nearest(name, names); meant != "" {
+	if meant := suggest.Nearest(name, names); meant != "" {
 		hint = fmt.Sprintf("did you mean --%s?", meant)
 	}
 	typed, _, _ := strings.Cut(word, "=")
 	return app.Usagef(hint, "unknown flag %s", typed)
-}
-
-// near is how alike two words must be, from 0 to 1, for one to be taken for a slip of the other.
-const near = 0.82
-
-// nearest returns the name that was most likely meant, or "" when none is near. The measure is urfave/cli's
-// own, which always suggests something.
-func nearest(word string, names []string) string {
-	best, most := "", near
-	for _, name := range names {
-		if alike := smetrics.JaroWinkler(word, name, 0.7, 4); alike > most {
-			best, most = name, alike
-		}
-	}
-	return best
 }

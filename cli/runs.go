@@ -11,6 +11,7 @@ import (
 	"lightspeed/api"
 	"lightspeed/app"
 	"lightspeed/run"
+	"lightspeed/suggest"
 )
 
 func (p *program) runs() *urfave.Command {
@@ -81,7 +82,7 @@ func checkStatus(status string) error {
 		return nil
 	}
 	hint := "one of " + strings.Join(statuses, ", ")
-	if meant := nearest(status, statuses); meant != "" {
+	if meant := suggest.Nearest(status, statuses); meant != "" {
 		hint = "did you mean " + meant + "?"
 	}
 	return app.Usagef(hint, "--status is %q, which no run has", status)

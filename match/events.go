@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lightspeed/event"
+	"lightspeed/suggest"
 )
 
 // ask is one value of events: an event, and an action or "" for those that the event runs on by itself.
@@ -59,12 +60,12 @@ func compileEvents(list []string) ([]ask, error) {
 		switch {
 		case !slices.Contains(event.Names(), name):
 			wrong.Problem = "is not an event that a listener can ask for: " + strings.Join(event.Names(), ", ")
-			wrong.Hint = nearest(name, event.Names())
+			wrong.Hint = didYouMean(name, event.Names())
 		case hasAction && known == nil:
 			wrong.Problem = fmt.Sprintf("names an action, but %s has none", name)
 		case hasAction && !slices.Contains(known, action):
 			wrong.Problem = fmt.Sprintf("is not an action of %s: %s", name, strings.Join(known, ", "))
-			wrong.Hint = nearest(action, known)
+			wrong.Hint = didYouMean(action, known)
 		default:
 			asks[i] = ask{name, action}
 			continue
@@ -74,40 +75,10 @@ func compileEvents(list []string) ([]ask, error) {
 	return asks, nil
 }
 
-// nearest suggests the word that a typing mistake or two away was meant.
-func nearest(word string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(word, k, distance); d < distance {
-			best, distance = k, d
-		}
+// didYouMean is a hint that names the word that was most likely meant; empty when none is near.
+func didYouMean(word string, known []string) string {
+	if meant := suggest.Nearest(word, known); meant != "" {
+		return fmt.Sprintf("did you mean %q?", meant)
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q?", best)
-}
-
-// editDistance counts the letters to add, drop or change; limit or more is limit.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) >= limit || len(b)-len(a) >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return min(row[len(b)], limit)
+	return ""
 }
