@@ -12,7 +12,7 @@ import (
 var imports = map[string]string{
 	"":        "cli",
 	"cli":     "app api event run match secret suggest listener/config",
-	"app":     "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match run secret",
+	"app":     "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match notify notify/discord run secret",
 	"event":   "",
 	"secret":  "",
 	"run":     "event",
@@ -34,7 +34,7 @@ var imports = map[string]string{
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":         "api broker event fault match notify run secret listener/config listener/journal listener/process",
+	"listener":         "api broker event fault match notify notify/commitstatus notify/discord run secret listener/config listener/journal listener/process",
 	"listener/config":  "match run secret suggest",
 	"listener/journal": "api fault run",
 	"listener/process": "",

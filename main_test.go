@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 //	silent NAME REGEXP       checks that an ended server wrote no such line
 //	port VAR                 sets VAR to 127.0.0.1 with a port that is free
 //	until 'REGEXP' ARGS...   runs `lightspeed ARGS...` until its output has a match
+//	discord N REGEXP         waits until Discord has N messages with a match; the script's webhook there is $DISCORD_HOOK
 //
 // Whatever a script starts is killed when it ends.
 func TestScript(t *testing.T) {
@@ -43,10 +44,11 @@ func TestScript(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("USER", "tester")
+			giveDiscord(t, env)
 			return os.Mkdir(filepath.Join(env.WorkDir, "home"), 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits, "serve": cmdServe, "ready": cmdReady, "says": cmdSays, "end": cmdEnd, "silent": cmdSilent, "port": cmdPort, "until": cmdUntil,
+			"exits": cmdExits, "serve": cmdServe, "ready": cmdReady, "says": cmdSays, "end": cmdEnd, "silent": cmdSilent, "port": cmdPort, "until": cmdUntil, "discord": cmdDiscord,
 		},
 	})
 }

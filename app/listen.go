@@ -11,6 +11,7 @@ import (
 	"lightspeed/api"
 	"lightspeed/listener"
 	"lightspeed/listener/config"
+	"lightspeed/notify"
 	"lightspeed/secret"
 )
 
@@ -21,6 +22,7 @@ type ListenOptions struct {
 	Client  ClientOptions
 
 	RabbitURLs []secret.Value // of admin's broker, tried in turn; none: claims wait at admin
+	DiscordAPI string         // in place of discord.DefaultAPI; empty: it is that
 }
 
 // Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
@@ -70,7 +72,10 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	if err != nil {
 		return nil, err
 	}
-	common := listener.Options{Admin: client, Broker: consumer}
+	if err := checkDiscordAPI(o.DiscordAPI); err != nil {
+		return nil, err
+	}
+	common := listener.Options{Admin: client, Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
 	group := &listeners{}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
@@ -79,9 +84,6 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 			return nil, errors.Join(stateError(err), group.close())
 		}
 		group.all = append(group.all, one)
-		if c.Tells() {
-			v.note("%s: discord_* and github_* are read, and this version tells nobody yet", c.Rules.Name)
-		}
 	}
 	group.start(life, stop, v)
 	return listening, nil

@@ -32,7 +32,8 @@ type UpOptions struct {
 	Lease                                    time.Duration
 	AllowIdenticalBodies                     bool
 
-	TLS TLSFiles // for both servers
+	TLS        TLSFiles // for both servers
+	DiscordAPI string   // as in ListenOptions
 }
 
 // Up runs the three roles until stop says so: then the listeners finish their runs, and the servers end after
@@ -90,7 +91,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	if place.client, err = client(listenerToken); err != nil {
 		return nil, err
 	}
-	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, State: o.State}, place.client)
+	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, State: o.State, DiscordAPI: o.DiscordAPI}, place.client)
 	return place, err
 }
 

@@ -31,7 +31,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			o := app.ListenOptions{Configs: configs}
+			o := app.ListenOptions{Configs: configs, DiscordAPI: p.getenv(discordAPI)}
 			if o.Client, err = p.clientOptions(c); err != nil {
 				return err
 			}

@@ -252,3 +252,7 @@ func called(c *urfave.Context) string { return strings.TrimPrefix(c.Command.Help
 func usageHint(c *urfave.Context) string {
 	return fmt.Sprintf("`%s --help` shows how", c.Command.HelpName)
 }
+
+// discordAPI names the variable with the address that stands in for Discord's own. It has no flag: it is for
+// proxies and tests.
+const discordAPI = "LIGHTSPEED_DISCORD_API"

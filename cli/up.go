@@ -53,6 +53,7 @@ func (p *program) upOptions(c *urfave.Context) (app.UpOptions, error) {
 	if o.Secrets, err = p.secrets(c, webhookSecret); err != nil {
 		return o, err
 	}
+	o.DiscordAPI = p.getenv(discordAPI)
 	o.SpoolMax, err = size("spool-max", c.String("spool-max"))
 	return o, err
 }

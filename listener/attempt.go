@@ -23,6 +23,9 @@ type attempt struct {
 	ref   run.Ref
 	entry *journal.Entry
 	log   *slog.Logger
+	story *story // what people are told of it
+
+	failedStep string // its name; empty: none failed
 
 	over    atomic.Bool  // admin takes nothing of it any more
 	ending  atomic.Bool  // its end is being reported: that a renewal is refused says nothing now
@@ -45,6 +48,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	}
 	fault.Point("listener.journaled")
 	a := l.newAttempt(entry)
+	a.story = l.newStory(entry.Claim(), e, time.Now().UTC())
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
 	}
@@ -115,6 +119,7 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 
 	a.settle(a.work(working, lease, f, wrong))
 	close(done)
+	a.tellEnd()
 	<-shipped
 	a.report(reporting, ship)
 	stopRenewing()
@@ -143,6 +148,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		if err := a.entry.SetProcess(journal.Process(id)); err != nil {
 			a.log.Warn("journal could not note the run's process", "err", err)
 		}
+		a.story.start()
 	}}.run(ctx)
 }
 
@@ -169,6 +175,7 @@ func (a *attempt) settle(o Outcome) {
 	}
 	fault.Point("listener.settled")
 	a.log.Info("run ended", "status", o.Status, "reason", o.Reason, "log_bytes", size)
+	a.failedStep = o.Step
 }
 
 // report hands in what is missing of the log and how the attempt ended, until admin has it. The log may
@@ -179,14 +186,16 @@ func (a *attempt) report(ctx context.Context, ship *shipment) {
 		f := *a.entry.Result()
 		f.LogBytes = min(f.LogBytes, ship.limit)
 		fault.Point("listener.finishing")
-		err := a.l.admin.try(ctx, a.log, "reporting the run's end", func(ctx context.Context) error {
-			_, err := a.l.opt.Admin.Finish(ctx, a.ref, f)
+		var done run.Run
+		err := a.l.admin.try(ctx, a.log, "reporting the run's end", func(ctx context.Context) (err error) {
+			done, err = a.l.opt.Admin.Finish(ctx, a.ref, f)
 			return err
 		})
 		var refused *api.Error
 		switch {
 		case err == nil:
 			fault.Point("listener.finished")
+			a.tellLost(done)
 			a.l.journal.Remove(a.entry)
 			return
 		case errors.As(err, &refused) && refused.Code == api.LogIncomplete && refused.Offset < ship.limit:

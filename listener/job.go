@@ -28,6 +28,7 @@ func (s *stop) Error() string { return s.reason }
 type Outcome struct {
 	Status   run.State
 	Reason   string // plain words; empty when it passed
+	Step     string // name of the step that did not succeed; empty when none was at work
 	ExitCode *int   // of the command that decided; nil when it was ended by a signal or never started
 }
 
@@ -109,12 +110,14 @@ func (j job) outcome(ctx context.Context, step string, r process.Result) Outcome
 	var start *process.StartError
 	switch {
 	case r.Stopped:
-		return j.stopped(ctx, r)
+		o := j.stopped(ctx, r)
+		o.Step = step
+		return o
 	case errors.As(r.Err, &start):
 		j.log.Error("command could not be started", "step", step, "err", start.Err)
-		return Outcome{Status: run.Errored, Reason: step + ": could not be started: " + start.Reason}
+		return Outcome{Status: run.Errored, Step: step, Reason: step + ": could not be started: " + start.Reason}
 	}
-	o := Outcome{Status: run.Failed, Reason: step + ": " + r.String()}
+	o := Outcome{Status: run.Failed, Step: step, Reason: step + ": " + r.String()}
 	if r.ExitCode >= 0 {
 		o.ExitCode = &r.ExitCode
 	}

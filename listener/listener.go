@@ -19,6 +19,7 @@ import (
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
 	"lightspeed/match"
+	"lightspeed/notify"
 	"lightspeed/run"
 )
 
@@ -35,6 +36,9 @@ type Options struct {
 	Temporary bool            // admin forgets the listener when it leaves
 	Log       *slog.Logger    // required
 	Ready     func()          // called once, when it is registered and listening; may be nil
+
+	Lanes      *notify.Lanes // shared by all listeners of the process that tell people of runs; nil: none shares them
+	DiscordAPI string        // in place of discord.DefaultAPI
 }
 
 // Listener works for one config on one machine.
@@ -43,6 +47,7 @@ type Listener struct {
 	name    string
 	rules   *match.Matcher
 	journal *journal.Journal
+	teller  *teller // nil: nobody is told of runs
 	admin   *link
 	log     *slog.Logger
 	start   string // names this process to admin
@@ -76,12 +81,16 @@ func New(o Options) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	teller, err := newTeller(o)
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
 	return &Listener{
-		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, log: o.Log,
+		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, teller: teller, log: o.Log,
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
 		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
@@ -99,6 +108,7 @@ func (l *Listener) Close() error {
 func (l *Listener) Run(ctx context.Context) error {
 	defer l.journal.Close()
 	defer l.hints.close()
+	defer l.teller.run()()
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReporting()
 

@@ -25,6 +25,8 @@ func (l *Listener) resume(ctx, reporting context.Context) error {
 		l.reports.Add(1)
 		reports.Go(func() {
 			defer l.reports.Done()
+			a.recall()
+			a.tellEnd()
 			ship := newShipment(a)
 			ship.resume(reporting)
 			a.report(reporting, ship)

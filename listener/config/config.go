@@ -30,7 +30,7 @@ type Config struct {
 	MaxWait     time.Duration // a run that no listener took for so long is cancelled
 	MaxLog      int64         // bytes of output kept of one attempt
 
-	// Who is told. This release loads these and tells nobody yet (Config.Tells).
+	// Who is told of runs.
 	DiscordHook       secret.Value // webhook URL; none when it is absent or a placeholder
 	DiscordNotify     []string     // who is called: "@here", "@everyone", "<@id>", "<@&id>"
 	NotifyOn          string       // Always, Change or Failure

@@ -27,6 +27,7 @@ type Entry struct {
 	Log *Log
 
 	ref     run.Ref
+	claim   api.Claim // without its payload; zero when it was torn
 	dir     string
 	foreign bool // of an instance before this one: admin knows it as that one's
 	process Process
@@ -61,6 +62,7 @@ func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance stri
 	}
 	fault.Point("journal.claiming")
 	claim.Payload = nil
+	e.claim = claim
 	if err := writeJSON(e.file(claimFile), claimed{instance, claim}); err != nil {
 		e.Log.Discard()
 		return err
@@ -79,7 +81,7 @@ func (e *Entry) read(instance string, log *slog.Logger) error {
 		// The folder's name says which attempt it is: enough to report that it was cut off.
 		log.Error("journal entry is torn; its run counts as cut off", "err", err)
 	default:
-		e.foreign = c.Instance != instance
+		e.claim, e.foreign = c.Claim, c.Instance != instance
 	}
 	if err := readJSON(e.file(processFile), &e.process); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Error("journal entry is torn; its process is found by its run id alone", "err", err)
