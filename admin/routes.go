@@ -43,6 +43,7 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/runs/{id}/renew", listening, s.postRenew},
 		{"POST", v1 + "/runs/{id}/log", listening, s.postLog},
 		{"GET", v1 + "/runs/{id}/log", people, s.getLog},
+		{"POST", v1 + "/runs/{id}/steps", listening, s.postSteps},
 		{"POST", v1 + "/runs/{id}/finish", listening, s.postFinish},
 
 		{"GET", "/healthz", anyone, s.getHealth},

@@ -177,7 +177,10 @@ func (s *Server) postFinish(w http.ResponseWriter, r *http.Request) error {
 		return q.err
 	}
 	var f api.Finish
-	if err := readJSON(w, r, maxSmallBody, &f); err != nil {
+	if err := readJSON(w, r, maxSteps, &f); err != nil {
+		return err
+	}
+	if err := checkSteps(f.Steps); err != nil {
 		return err
 	}
 	if !slices.Contains(finishStates, f.Status) {

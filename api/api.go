@@ -150,6 +150,15 @@ type Finish struct {
 	ExitCode *int      `json:"exit_code"`
 	LogBytes int64     `json:"log_bytes"`
 	LogCut   bool      `json:"log_cut"`
+
+	// Steps replaces what Client.Steps has told; none leaves that as it is.
+	Steps []run.Step `json:"steps,omitempty"`
+}
+
+// Steps is the body of POST runs/{id}/steps?attempt=: all steps of a running attempt, as they stand now, at most
+// run.MaxSteps. Each call replaces the one before.
+type Steps struct {
+	Steps []run.Step `json:"steps"`
 }
 
 // Listener is one row of GET listeners.

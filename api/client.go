@@ -160,6 +160,11 @@ func (c *Client) AppendLog(ctx context.Context, ref run.Ref, offset int64, chunk
 	return next.Offset, err
 }
 
+// Steps says how far the steps of a running attempt have come.
+func (c *Client) Steps(ctx context.Context, ref run.Ref, steps []run.Step) error {
+	return c.call(ctx, http.MethodPost, runPath(ref.Run, "/steps"), attemptQuery(ref), Steps{steps}, nil)
+}
+
 // Finish says how an attempt ended.
 func (c *Client) Finish(ctx context.Context, ref run.Ref, f Finish) (run.Run, error) {
 	var r run.Run

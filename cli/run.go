@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
@@ -73,6 +74,11 @@ func (p *program) runOptions(c *urfave.Context) (app.RunOptions, error) {
 
 // endRun says on stderr how a run ended: stdout carries its output alone.
 func (p *program) endRun(o app.Outcome) error {
+	if len(o.Steps) > 1 {
+		if err := stepTable(o.Steps, time.Now()).print(p.Stderr, p.err); err != nil {
+			return err
+		}
+	}
 	if o.Status == run.Passed {
 		p.note("passed")
 		return nil

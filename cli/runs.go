@@ -183,7 +183,17 @@ func (p *program) showRun(c *urfave.Context, r run.Run) error {
 	if err := p.say(""); err != nil {
 		return err
 	}
-	return attemptTable(r.Attempts, now).print(p.Stdout, p.out)
+	if err := attemptTable(r.Attempts, now).print(p.Stdout, p.out); err != nil {
+		return err
+	}
+	steps := r.Attempts[len(r.Attempts)-1].Steps
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := p.say(""); err != nil {
+		return err
+	}
+	return stepTable(steps, now).print(p.Stdout, p.out)
 }
 
 func attemptTable(attempts []run.Attempt, now time.Time) *table {

@@ -27,8 +27,10 @@ type attempt struct {
 
 	failedStep string // its name; empty: none failed
 
-	over    atomic.Bool  // admin takes nothing of it any more
-	ending  atomic.Bool  // its end is being reported: that a renewal is refused says nothing now
+	over     atomic.Bool // admin takes nothing of it any more
+	ending   atomic.Bool // its end is being reported: that a renewal is refused says nothing now
+	progress *progress   // nil for one that an earlier process has run
+
 	renewed atomic.Int64 // when the last renewal that was answered was asked for, in nanoseconds of the process
 	cancel  context.CancelCauseFunc
 }
@@ -49,6 +51,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	fault.Point("listener.journaled")
 	a := l.newAttempt(entry)
 	a.story = l.newStory(entry.Claim(), e, time.Now().UTC())
+	a.progress = newProgress(l.opt.Config.Exec)
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
 	}
@@ -117,10 +120,19 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 		a.keepLease(renewing, lease)
 	}()
 
+	telling, stopTelling := context.WithCancel(reporting)
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		a.tellSteps(telling)
+	}()
+
 	a.settle(a.work(working, lease, f, wrong))
+	stopTelling()
 	close(done)
 	a.tellEnd()
 	<-shipped
+	<-told
 	a.report(reporting, ship)
 	stopRenewing()
 	<-renewals
@@ -143,13 +155,17 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		return Outcome{Status: run.NotStarted, Reason: "admin did not say in time that it was still this listener's"}
 	}
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
-	return job{config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), started: func(id process.ID) {
-		fault.Point("listener.started")
-		if err := a.entry.SetProcess(journal.Process(id)); err != nil {
-			a.log.Warn("journal could not note the run's process", "err", err)
-		}
-		a.story.start()
-	}}.run(ctx)
+	return job{
+		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),
+		progress: a.progress, at: a.entry.Log.Position,
+		started: func(id process.ID) {
+			fault.Point("listener.started")
+			if err := a.entry.SetStarted(journal.Process(id), a.progress.steps()); err != nil {
+				a.log.Warn("journal could not note the run's process", "err", err)
+			}
+			a.story.start()
+		},
+	}.run(ctx)
 }
 
 // orphanGrace is how long the commands get after SIGTERM when this listener is killed, and another may be given
@@ -169,7 +185,10 @@ func (a *attempt) settle(o Outcome) {
 	fault.Point("listener.ended")
 	a.entry.Log.Close()
 	size, _ := a.entry.Log.Size()
-	f := api.Finish{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, LogBytes: size, LogCut: a.entry.Log.Cut()}
+	f := api.Finish{
+		Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, LogBytes: size, LogCut: a.entry.Log.Cut(),
+		Steps: placed(run.CutOff(a.steps()), a.entry.Log.Offset),
+	}
 	if err := a.entry.SetResult(f); err != nil {
 		a.log.Error("journal could not note how the run ended; it is reported all the same", "err", err)
 	}

@@ -50,6 +50,7 @@ type fakeRun struct {
 	key    string
 	status run.State
 	log    []byte
+	steps  []run.Step
 	finish *api.Finish
 	over   bool
 	cancel *api.Cancel
@@ -68,6 +69,7 @@ func newFakeAdmin(t testing.TB) *fakeAdmin {
 		"POST /api/v1/queues/{name}/claim": f.claim,
 		"POST /api/v1/runs/{id}/renew":     f.renew,
 		"POST /api/v1/runs/{id}/log":       f.appendLog,
+		"POST /api/v1/runs/{id}/steps":     f.noteSteps,
 		"POST /api/v1/runs/{id}/finish":    f.end,
 	} {
 		mux.HandleFunc(pattern, f.handler(pattern[strings.LastIndexByte(pattern, '/')+1:], h))
@@ -413,4 +415,19 @@ func (f *fakeAdmin) end(_ http.ResponseWriter, r *http.Request) (any, *api.Error
 	}
 	f.touch()
 	return one.claim.Run, nil
+}
+
+func (f *fakeAdmin) noteSteps(_ http.ResponseWriter, r *http.Request) (any, *api.Error) {
+	var body api.Steps
+	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+		return nil, api.Errorf(400, api.BadRequest, "%v", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	one, refused := f.find(r)
+	if refused == nil {
+		one.steps = body.Steps
+		f.touch()
+	}
+	return nil, refused
 }

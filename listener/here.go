@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"lightspeed/api"
 	"lightspeed/event"
@@ -21,6 +22,17 @@ type HereOptions struct {
 	Delivery event.Delivery
 	Out      io.Writer // gets the output as it comes
 	Log      *slog.Logger
+}
+
+// counter counts what is written.
+type counter struct {
+	out     io.Writer
+	written atomic.Int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.written.Add(int64(len(p)))
+	return c.out.Write(p)
 }
 
 // NoMatchError says that a delivery is not for a listener.
@@ -63,5 +75,9 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 			return Outcome{}, err
 		}
 	}
-	return job{config: o.Config, facts: f, out: o.Out, log: o.Log}.run(ctx), nil
+	out := &counter{out: o.Out}
+	p := newProgress(o.Config.Exec)
+	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, progress: p, at: out.written.Load}.run(ctx)
+	outcome.Steps = p.steps()
+	return outcome, nil
 }

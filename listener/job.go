@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"time"
 
-	"lightspeed/fault"
 	"lightspeed/listener/config"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -30,6 +29,8 @@ type Outcome struct {
 	Reason   string // plain words; empty when it passed
 	Step     string // name of the step that did not succeed; empty when none was at work
 	ExitCode *int   // of the command that decided; nil when it was ended by a signal or never started
+
+	Steps []run.Step // of Here: each step, with its place in the output
 }
 
 // job is the work of one run on this machine. It names no command in what it writes or returns: that may leave
@@ -40,13 +41,16 @@ type job struct {
 	out     io.Writer
 	started func(process.ID) // may be nil
 
+	progress *progress    // of config.Exec
+	at       func() int64 // where in the output what is written next will stand
+
 	// orphanGrace, when not 0, ends what runs when this process dies; see process.Options.
 	orphanGrace time.Duration
 
 	log *slog.Logger
 }
 
-// run runs the steps in order, up to the first that fails, and ends what they leave running.
+// run runs the steps, and ends what they leave running.
 func (j job) run(ctx context.Context) Outcome {
 	ctx, cancel := j.limit(ctx)
 	defer cancel()
@@ -75,69 +79,6 @@ func (j job) limit(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 	over := &stop{status: run.TimedOut, reason: "timeout of " + j.config.Timeout.String() + " was over"}
 	return context.WithTimeoutCause(ctx, j.config.Timeout, over)
-}
-
-func (j job) steps(ctx context.Context, tree *process.Tree) Outcome {
-	env, leftOut := environment(j.config, j.facts)
-	for _, line := range leftOut {
-		tree.Say("lightspeed: " + line)
-	}
-	for _, step := range j.config.Exec {
-		if ctx.Err() != nil {
-			return j.stopped(ctx, process.Result{ExitCode: -1})
-		}
-		fault.Point("listener.starting")
-		result := tree.Run(ctx, process.Command{Argv: argv(step), Dir: j.config.Cwd, Env: env})
-		if result.Passed() {
-			continue
-		}
-		outcome := j.outcome(ctx, step.Name, result)
-		tree.Say("lightspeed: " + outcome.Reason)
-		return outcome
-	}
-	return Outcome{Status: run.Passed, ExitCode: new(int)}
-}
-
-func argv(s config.Step) []string {
-	if len(s.Argv) > 0 {
-		return s.Argv
-	}
-	return []string{"/bin/sh", "-c", s.Run}
-}
-
-// outcome says what a step that did not pass makes of the run.
-func (j job) outcome(ctx context.Context, step string, r process.Result) Outcome {
-	var start *process.StartError
-	switch {
-	case r.Stopped:
-		o := j.stopped(ctx, r)
-		o.Step = step
-		return o
-	case errors.As(r.Err, &start):
-		j.log.Error("command could not be started", "step", step, "err", start.Err)
-		return Outcome{Status: run.Errored, Step: step, Reason: step + ": could not be started: " + start.Reason}
-	}
-	o := Outcome{Status: run.Failed, Step: step, Reason: step + ": " + r.String()}
-	if r.ExitCode >= 0 {
-		o.ExitCode = &r.ExitCode
-	}
-	return o
-}
-
-// stopped says why the run was ended before its time.
-func (j job) stopped(ctx context.Context, r process.Result) Outcome {
-	o := Outcome{Status: run.Cancelled, Reason: "cancelled"}
-	var why *stop
-	if errors.As(context.Cause(ctx), &why) {
-		o.Status, o.Reason = why.status, why.reason
-	}
-	if r.Err != nil {
-		o.Reason += "; its command " + r.Err.Error()
-	}
-	if r.ExitCode >= 0 {
-		o.ExitCode = &r.ExitCode
-	}
-	return o
 }
 
 // sayRest says what the commands had left running.

@@ -109,7 +109,7 @@ func leftOf(id string, attempt int) process.Leftovers {
 func TestKilledWhileARunGoesOn(t *testing.T) {
 	f := newFakeAdmin(t)
 	state := t.TempDir()
-	c := conf("seq 1 5000; setsid sleep 600 >/dev/null 2>&1 & sleep 600 & echo begun; wait")
+	c := conf("seq 1 5000", "setsid sleep 600 >/dev/null 2>&1 & sleep 600 & echo begun; wait", "echo never")
 	c.Grace = 2 * time.Second
 	v := startVictim(t, f, c, state)
 	r := f.push("r1")
@@ -118,7 +118,7 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 	f.with(func() { r.log = r.log[:100] })
 	v.kill()
 
-	c.Exec[0].Run = "echo next"
+	c.Exec = conf("echo next").Exec
 	next := f.push("r2")
 	startVictim(t, f, c, state)
 	end := f.awaitEnd(r)
@@ -128,6 +128,9 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 	log := f.logOf(r)
 	if !strings.HasPrefix(log, "1\n2\n3\n") || !strings.Contains(log, "\n4999\n5000\nbegun\nlightspeed: the listener was ended while this ran\nlightspeed: 3 processes were still running, and were ended\n") {
 		t.Errorf("log of %d bytes ends with %q", len(log), log[max(0, len(log)-200):])
+	}
+	if got, want := told(end.Steps[1:], log), `step 2 lost "begun\n"; step 3 skipped`; got != want || end.Steps[0].Status != run.Passed {
+		t.Errorf("steps: %s, want %s", got, want)
 	}
 	if rest := leftOf("r1", 1).End(t.Context(), 0); rest.Ended != 0 {
 		t.Errorf("%d processes were still running", rest.Ended)

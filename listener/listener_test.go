@@ -152,9 +152,10 @@ func TestRegistrationSaysNothingOfWhatRuns(t *testing.T) {
 	f := newFakeAdmin(t)
 	c := conf("echo a-command")
 	c.Env = map[string]string{"A": "a-variable"}
+	c.Exec[0].If = config.Always
 	listen(t, f, c, t.TempDir())
 	reg := f.registered()[0]
-	want := api.Settings{Rules: c.Rules, Concurrency: 1, WhenBusy: "queue", OnLost: "fail", MaxWaitS: 3600, TimeoutS: 60, GraceS: 5}
+	want := api.Settings{Rules: c.Rules, Concurrency: 1, WhenBusy: "queue", OnLost: "fail", MaxWaitS: 3600, TimeoutS: 60, GraceS: 11}
 	if fmt.Sprintf("%+v", reg.Settings) != fmt.Sprintf("%+v", want) || reg.Holds == nil || len(reg.Holds) != 0 || reg.Revision != 1 {
 		t.Errorf("got %+v", reg)
 	}

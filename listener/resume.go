@@ -78,6 +78,17 @@ func (a *attempt) cutOff(ctx context.Context) {
 		a.log.Error("process of a cut-off run could not be ended", "pid", pid)
 		line += fmt.Sprintf("lightspeed: process %d could not be ended\n", pid)
 	}
+	a.cutSteps(a.entry.Log.Position())
 	_, _ = a.entry.Log.Write([]byte(line))
 	a.settle(Outcome{Status: run.Lost, Reason: "the listener was ended while it ran; what became of it is not known"})
+}
+
+// cutSteps notes where the output of the step ended that was cut off.
+func (a *attempt) cutSteps(at int64) {
+	steps := a.entry.Steps()
+	for i := range steps {
+		if steps[i].Status == run.Running {
+			steps[i].LogEnd = &at
+		}
+	}
 }

@@ -18,6 +18,7 @@ const (
 	Superseded State = "superseded"  // a newer push of the same ref took its place before it started
 	Lost       State = "lost"        // the listener that ran it is gone; what became of it is not known
 	NotStarted State = "not_started" // of an attempt only: handed out, but never begun
+	Skipped    State = "skipped"     // of a step only: it was not its turn when the run ended
 )
 
 // Cause is why a run exists.
@@ -79,6 +80,41 @@ type Attempt struct {
 	FinishedAt *time.Time `json:"finished_at"`
 	LogBytes   int64      `json:"log_bytes"`
 	LogCut     bool       `json:"log_cut"`
+	Steps      []Step     `json:"steps"` // in order; empty when its listener has not told them
+}
+
+// Step is one command of an attempt. It is Queued until its turn comes, and Skipped when that never does.
+type Step struct {
+	Step       int        `json:"step"` // from 1
+	Name       string     `json:"name"` // as the config has it, or "step 1"
+	Status     State      `json:"status"`
+	ExitCode   *int       `json:"exit_code"` // null when it was ended by a signal or has not ended
+	StartedAt  *time.Time `json:"started_at"`
+	FinishedAt *time.Time `json:"finished_at"`
+	LogOffset  *int64     `json:"log_offset"` // where its output begins in the attempt's log, in bytes …
+	LogEnd     *int64     `json:"log_end"`    // … and ends; null while it may print more
+}
+
+// MaxSteps is how many steps an attempt can have.
+const MaxSteps = 200
+
+// MaxStepName is the longest name of a step, in bytes.
+const MaxStepName = 100
+
+// CutOff is what becomes of steps when nothing more is heard of their attempt: one that ran is Lost, one that
+// waited is Skipped. The steps given stay as they are.
+func CutOff(steps []Step) []Step {
+	left := make([]Step, len(steps))
+	for i, s := range steps {
+		switch s.Status {
+		case Running:
+			s.Status = Lost
+		case Queued:
+			s.Status = Skipped
+		}
+		left[i] = s
+	}
+	return left
 }
 
 // Ended reports whether nothing more happens in this state, but for a late result that replaces Lost.

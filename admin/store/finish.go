@@ -112,7 +112,10 @@ func endingOf(f api.Finish) ending {
 func (tx *Tx) endAttempt(h holding, f api.Finish) error {
 	_, err := tx.exec(`UPDATE attempts SET status = ?, reason = ?, exit_code = ?, log_bytes = ?, log_cut = ?, finished_at = ? WHERE run = ? AND attempt = ?`,
 		string(f.Status), null(f.Reason), f.ExitCode, f.LogBytes, f.LogCut, micros(tx.now), h.seq, h.ref.Attempt)
-	return err
+	if err != nil || len(f.Steps) == 0 {
+		return err
+	}
+	return tx.setSteps(h, f.Steps)
 }
 
 // finishLate takes the result of an attempt that was given up. That it was lost is all that a listener may
@@ -140,6 +143,11 @@ func (tx *Tx) finishLate(h holding, f api.Finish) error {
 
 // lostForGood keeps what was handed in of the log, and frees the slot that the lost run kept.
 func (tx *Tx) lostForGood(h holding, f api.Finish) error {
+	if len(f.Steps) > 0 {
+		if err := tx.setSteps(h, f.Steps); err != nil {
+			return err
+		}
+	}
 	if _, err := tx.exec(`UPDATE attempts SET log_bytes = ?, log_cut = ? WHERE run = ? AND attempt = ?`, f.LogBytes, f.LogCut, h.seq, h.ref.Attempt); err != nil {
 		return err
 	}

@@ -123,11 +123,16 @@ func (v view) attempts(seq int64) ([]run.Attempt, error) {
 		var a run.Attempt
 		var started int64
 		var finished *int64
-		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut)
+		var steps *string
+		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut, &steps)
 		a.StartedAt, a.FinishedAt = timeOf(started), timeOrNil(finished)
+		if err == nil {
+			a.Steps, err = stepsOf(a.Status, steps)
+		}
 		list = append(list, a)
 		return err
-	}, `SELECT attempt, status, reason, exit_code, host, started_at, finished_at, log_bytes, log_cut FROM attempts WHERE run = ? ORDER BY attempt`, seq)
+	}, `SELECT a.attempt, a.status, a.reason, a.exit_code, a.host, a.started_at, a.finished_at, a.log_bytes, a.log_cut, s.list
+		FROM attempts a LEFT JOIN steps s ON s.run = a.run AND s.attempt = a.attempt WHERE a.run = ? ORDER BY a.attempt`, seq)
 	return list, err
 }
 

@@ -45,10 +45,21 @@ type Config struct {
 
 // Step is one command. Exactly one of Run and Argv is set.
 type Step struct {
-	Name string   // shown to people and told to admin: "step 2"; never the command
+	Name string   // shown to people and told to admin: as given, or "step 2"; never the command
 	Run  string   // text for /bin/sh -c
 	Argv []string // program and arguments, with no shell between
+
+	Cwd     string            // folder that it runs in, relative to the run's own; empty: that one
+	Env     map[string]string // variables set for it alone, over Config.Env
+	Timeout time.Duration     // 0: only the run's own
+	If      string            // when it runs: IfPassed, IfFailure or Always
 }
+
+// Values of Step.If, beside Always.
+const (
+	IfPassed  = ""        // all steps before it have passed
+	IfFailure = "failure" // one before it has not
+)
 
 // Values of Config.WhenBusy.
 const (
@@ -65,7 +76,7 @@ const (
 
 // Values of Config.NotifyOn: when people are told.
 const (
-	Always  = "always"
+	Always  = "always"  // also of Step.If: whatever the steps before it did
 	Change  = "change"  // when the result is another than the last one
 	Failure = "failure" // when it did not pass
 )

@@ -102,7 +102,6 @@ func TestPageHasEveryKey(t *testing.T) {
 		t.Errorf("keys that work (-table of keys, +page):\n%s", diff)
 	}
 	refused := code(section(t, page(t), "### Not supported yet"))
-	refused = slices.DeleteFunc(refused, func(key string) bool { return key == "exec" }) // its objects
 	slices.Sort(refused)
 	if diff := cmp.Diff(sortedKeys(false), refused); diff != "" {
 		t.Errorf("keys that are not supported yet (-table of keys, +page):\n%s", diff)

@@ -5,8 +5,11 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/tailscale/hujson"
+
+	"lightspeed/run"
 )
 
 // MaxArgument is the longest argument, command text or NAME=value that a process can be given, in bytes:
@@ -17,22 +20,34 @@ const wantExec = "a command, or a list of commands"
 
 func (l *listener) exec(key string, v hujson.Value) {
 	switch v.Value.Kind() {
-	case '"':
+	case '"', '{':
 		l.step(key, v)
 	case '[':
 		for _, element := range l.list(key, v, wantExec) {
 			l.step(key, element)
 		}
-	case '{':
-		l.wrong(v.StartOffset, `write the command itself, as in "exec": ["make test"]`, "%s: a step as an object: %s", key, notYet)
 	default:
 		l.wrongType(key, v, wantExec, "")
 	}
+	if len(l.cfg.Exec) > run.MaxSteps {
+		l.wrong(v.StartOffset, "put some into a script and run that", "%s: %d commands, the most is %d", key, len(l.cfg.Exec), run.MaxSteps)
+	}
 }
 
-// step reads one command: text for the shell, or a list that is a program and its arguments.
+// step reads one command: text for the shell, a list that is a program and its arguments, or an object that has
+// one of these in it.
 func (l *listener) step(key string, v hujson.Value) {
 	step := Step{Name: "step " + strconv.Itoa(len(l.cfg.Exec)+1)}
+	if object, ok := v.Value.(*hujson.Object); ok {
+		l.stepObject(key, v, object, &step)
+	} else {
+		l.command(key, v, &step, "a command")
+	}
+	l.cfg.Exec = append(l.cfg.Exec, step)
+}
+
+// command reads what a step runs.
+func (l *listener) command(key string, v hujson.Value, step *Step, want string) {
 	switch v.Value.Kind() {
 	case '"':
 		step.Run, _ = l.argument(key, v, false)
@@ -42,12 +57,51 @@ func (l *listener) step(key string, v hujson.Value) {
 				step.Argv = append(step.Argv, text)
 			}
 		}
-	case '{':
-		l.wrong(v.StartOffset, `write the command itself, as in "exec": ["make test"]`, "%s: a step as an object: %s", key, notYet)
 	default:
-		l.wrongType(key, v, "a command", "")
+		l.wrongType(key, v, want, "")
 	}
-	l.cfg.Exec = append(l.cfg.Exec, step)
+}
+
+// stepKeys are the keys of a step that is an object.
+var stepKeys = []string{"run", "name", "cwd", "env", "timeout", "if"}
+
+func (l *listener) stepObject(key string, v hujson.Value, object *hujson.Object, step *Step) {
+	has := false
+	for _, m := range l.members(key, object, stepKeys) {
+		inner := key + "." + m.name
+		switch m.name {
+		case "run":
+			has = true
+			l.command(inner, m.value, step, "a command as text or as a list of arguments")
+		case "name":
+			l.stepName(inner, m.value, step)
+		case "cwd":
+			step.Cwd, _ = l.folder(inner, m.value)
+		case "env":
+			step.Env = l.variables(inner, m.value)
+		case "timeout":
+			step.Timeout, _ = l.duration(inner, m.value, MaxTimeout)
+		case "if":
+			step.If, _ = l.choice(inner, m.value, Always, IfFailure)
+		}
+	}
+	if !has {
+		l.wrong(v.StartOffset, `as in {"run": "make test"}`, "%s: a step without run", key)
+	}
+}
+
+// stepName reads a name that people see in lists, on one line.
+func (l *listener) stepName(key string, v hujson.Value, step *Step) {
+	text, ok := l.text(key, v, "a name")
+	switch {
+	case !ok:
+	case len(text) > run.MaxStepName:
+		l.wrong(v.StartOffset, "", "%s: a name of %d bytes, the most is %d", key, len(text), run.MaxStepName)
+	case strings.ContainsFunc(text, unicode.IsControl):
+		l.wrong(v.StartOffset, "", "%s: a name holds a line break or another control character", key)
+	default:
+		step.Name = strings.TrimSpace(text)
+	}
 }
 
 // argument reads a command's text or one of its arguments. Only the latter may be empty.
@@ -83,33 +137,38 @@ var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 // ownEnv begins the names of the variables that Lightspeed itself sets, or takes settings and tokens from.
 const ownEnv = "LIGHTSPEED_"
 
-func (l *listener) env(key string, v hujson.Value) {
+func (l *listener) env(key string, v hujson.Value) { l.cfg.Env = l.variables(key, v) }
+
+// variables reads names and their values.
+func (l *listener) variables(key string, v hujson.Value) map[string]string {
 	object, ok := v.Value.(*hujson.Object)
 	if !ok {
 		l.wrongType(key, v, `an object like {"NAME": "value"}`, "")
-		return
+		return nil
 	}
-	l.cfg.Env = map[string]string{}
+	values := map[string]string{}
 	for _, m := range l.members(key, object, nil) {
-		if l.checkEnvName(key, m.name, m.offset) {
-			l.setEnv(key+"."+m.name, m.name, m.value)
+		if !l.checkEnvName(key, m.name, m.offset) {
+			continue
+		}
+		if text, ok := l.variable(key+"."+m.name, m.name, m.value); ok {
+			values[m.name] = text
 		}
 	}
+	return values
 }
 
-func (l *listener) setEnv(key, name string, v hujson.Value) {
+func (l *listener) variable(key, name string, v hujson.Value) (string, bool) {
 	if v.Value.Kind() != '"' {
 		l.wrongType(key, v, "a string", inQuotes(v))
-		return
+		return "", false
 	}
 	text, ok := l.anyText(key, v)
-	if len(name)+len("=")+len(text) > MaxArgument {
-		l.wrong(v.StartOffset, "put it into a file", "%s: a variable of %d bytes, the most is %d", key, len(name)+len("=")+len(text), MaxArgument)
-		return
+	if size := len(name) + len("=") + len(text); size > MaxArgument {
+		l.wrong(v.StartOffset, "put it into a file", "%s: a variable of %d bytes, the most is %d", key, size, MaxArgument)
+		return "", false
 	}
-	if ok {
-		l.cfg.Env[name] = text
-	}
+	return text, ok
 }
 
 func (l *listener) passEnv(key string, v hujson.Value) {

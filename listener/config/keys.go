@@ -264,15 +264,19 @@ func (l *listener) maxLog(key string, v hujson.Value) {
 }
 
 func (l *listener) cwd(key string, v hujson.Value) {
+	if text, ok := l.folder(key, v); ok {
+		l.cfg.Cwd = l.beside(text)
+	}
+}
+
+// folder reads a folder's path, as it stands.
+func (l *listener) folder(key string, v hujson.Value) (string, bool) {
 	text, ok := l.text(key, v, "a folder")
-	if !ok {
-		return
+	if ok && strings.HasPrefix(text, "~") {
+		l.wrong(v.StartOffset, "write the folder out, or a relative one", `%s: "~" stands for nothing here`, key)
+		return "", false
 	}
-	if strings.HasPrefix(text, "~") {
-		l.wrong(v.StartOffset, "write the folder out, or relative to this file's folder", `%s: "~" stands for nothing here`, key)
-		return
-	}
-	l.cfg.Cwd = l.beside(text)
+	return text, ok
 }
 
 // beside is path, taken from the config file's folder.

@@ -15,6 +15,7 @@ import (
 
 	"lightspeed/event"
 	"lightspeed/match"
+	"lightspeed/run"
 	"lightspeed/secret"
 )
 
@@ -202,8 +203,12 @@ func TestAllKeys(t *testing.T) {
 			Forks:        "always",
 			Deletes:      true,
 		},
-		Exec: []Step{{Name: "step 1", Run: "make build"}, {Name: "step 2", Argv: []string{"./deploy", "--to", "shop 1"}}},
-		Cwd:  filepath.Join(folder, "work"),
+		Exec: []Step{
+			{Name: "step 1", Run: "make build"}, {Name: "step 2", Argv: []string{"./deploy", "--to", "shop 1"}},
+			{Name: "smoke test", Argv: []string{"make", "smoke"}, Cwd: "smoke", Env: map[string]string{"STAGE": "test"}, Timeout: 5 * time.Minute},
+			{Name: "step 4", Run: "./tell", If: IfFailure}, {Name: "step 5", Run: "make clean", If: Always},
+		},
+		Cwd: filepath.Join(folder, "work"),
 		Env: map[string]string{
 			"STAGE": "live", "EMPTY": "", "http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
 		},
@@ -225,6 +230,15 @@ func TestAllKeys(t *testing.T) {
 	}
 	if !got.Tells() {
 		t.Error("tells nobody")
+	}
+}
+
+func TestMostSteps(t *testing.T) {
+	file := write(t, `{"name": "a", "exec": [`+strings.Repeat(`"x", `, run.MaxSteps+1)+`]}`)
+	_, _, err := Load(file)
+	want := file + ":1:23: exec: 201 commands, the most is 200\nhint: put some into a script and run that"
+	if err == nil || err.Error() != want {
+		t.Errorf("got error %v, want %s", err, want)
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	claimFile   = "claim.json"   // what was claimed; the attempt is held while it is there
 	payloadFile = "payload"      // the delivery's body
 	filesFile   = "files"        // the changed files, when they are known
-	processFile = "process.json" // the command that was started last
+	processFile = "process.json" // the command that was started last, and how far the steps had come
 	resultFile  = "result.json"  // how it ended
 )
 
@@ -30,7 +30,7 @@ type Entry struct {
 	claim   api.Claim // without its payload; zero when it was torn
 	dir     string
 	foreign bool // of an instance before this one: admin knows it as that one's
-	process Process
+	started started
 	result  *api.Finish
 }
 
@@ -38,6 +38,12 @@ type Entry struct {
 type Process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
+}
+
+// started is what process.json holds.
+type started struct {
+	Process
+	Steps []run.Step `json:"steps"` // their places in the log are Positions
 }
 
 // claimed is what claim.json holds. The payload has a file of its own.
@@ -83,12 +89,12 @@ func (e *Entry) read(instance string, log *slog.Logger) error {
 	default:
 		e.claim, e.foreign = c.Claim, c.Instance != instance
 	}
-	if err := readJSON(e.file(processFile), &e.process); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(e.file(processFile), &e.started); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Error("journal entry is torn; its process is found by its run id alone", "err", err)
-		e.process = Process{}
+		e.started = started{}
 	}
 	if e.foreign {
-		e.process = Process{} // the machine has been started anew since
+		e.started.Process = Process{} // the machine has been started anew since
 	}
 	var result api.Finish
 	switch err := readJSON(e.file(resultFile), &result); {
@@ -113,13 +119,17 @@ func (e *Entry) PayloadFile() string { return e.file(payloadFile) }
 // FilesFile is where the changed files are listed, when Begin was given them.
 func (e *Entry) FilesFile() string { return e.file(filesFile) }
 
-// Process returns what SetProcess wrote last; zero when nothing was started.
-func (e *Entry) Process() Process { return e.process }
+// Process returns what SetStarted wrote last; zero when nothing was started.
+func (e *Entry) Process() Process { return e.started.Process }
 
-// SetProcess notes which process runs, so that it can be found and ended when the listener is killed.
-func (e *Entry) SetProcess(p Process) error {
-	e.process = p
-	return writeJSON(e.file(processFile), p)
+// Steps returns what SetStarted wrote last; none when nothing was started.
+func (e *Entry) Steps() []run.Step { return e.started.Steps }
+
+// SetStarted notes which process runs, so that it can be found and ended when the listener is killed, and how far
+// the steps have come with it. Their places in the log are Positions.
+func (e *Entry) SetStarted(p Process, steps []run.Step) error {
+	e.started = started{p, steps}
+	return writeJSON(e.file(processFile), e.started)
 }
 
 // Result returns how the attempt ended; nil when it was cut off, or runs.

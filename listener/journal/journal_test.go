@@ -83,7 +83,7 @@ func TestWhatIsHeldComesBack(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "deep", "state")
 	j, _ := open(t, state)
 	cut, done, removed := begin(t, j, "cut"), begin(t, j, "done"), begin(t, j, "removed")
-	if err := cut.SetProcess(Process{PID: 7, Start: 8}); err != nil {
+	if err := cut.SetStarted(Process{PID: 7, Start: 8}, nil); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = cut.Log.Write([]byte("half a li"))
@@ -127,7 +127,7 @@ func TestNobodyElseReadsTheState(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	e := begin(t, j, "a")
-	_ = e.SetProcess(Process{})
+	_ = e.SetStarted(Process{}, nil)
 	_ = e.SetResult(api.Finish{})
 	err := filepath.WalkDir(filepath.Join(state, "attempts"), func(path string, d os.DirEntry, err error) error {
 		if err != nil {
@@ -169,7 +169,7 @@ func TestAnotherBootIsANewInstance(t *testing.T) {
 	j, _ := open(t, state)
 	first := j.Instance()
 	e := begin(t, j, "a")
-	_ = e.SetProcess(Process{PID: os.Getpid(), Start: 1})
+	_ = e.SetStarted(Process{PID: os.Getpid(), Start: 1}, nil)
 	_ = j.Close()
 	if err := writeJSON(filepath.Join(state, "instance.json"), identity{first, "another boot"}); err != nil {
 		t.Fatal(err)

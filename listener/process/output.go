@@ -87,15 +87,19 @@ func (p *pipeline) emit(b []byte) {
 
 // say writes a line of our own behind all that is in the pipe now, and on a line of its own.
 func (p *pipeline) say(line string) {
-	if conn, err := p.read.SyscallConn(); err == nil {
-		_ = conn.Control(func(fd uintptr) { p.catchUp(int(fd)) })
-	}
+	p.catchUpNow()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inner {
 		line = "\n" + line
 	}
 	p.emit([]byte(line + "\n"))
+}
+
+func (p *pipeline) catchUpNow() {
+	if conn, err := p.read.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { p.catchUp(int(fd)) })
+	}
 }
 
 // catchUp reads what is in the pipe now: no more than it can hold, since someone may never stop writing.

@@ -68,6 +68,9 @@ func New(o Options) (*Tree, error) {
 // Say writes a line of our own into the output, behind all that the commands have written before.
 func (t *Tree) Say(line string) { t.say(line) }
 
+// CatchUp hands all that the commands have written so far to Output.
+func (t *Tree) CatchUp() { t.catchUpNow() }
+
 // Run starts a command and waits for it. When ctx ends, the whole tree gets SIGTERM, after the grace SIGKILL,
 // and Run returns when all of it is gone.
 func (t *Tree) Run(ctx context.Context, c Command) Result {
