@@ -12,7 +12,7 @@ import (
 var imports = map[string]string{
 	"":        "cli",
 	"cli":     "app api event run match secret suggest listener/config",
-	"app":     "admin api broker broker/embedded broker/rabbit event hooks listener listener/config match notify notify/discord run secret",
+	"app":     "admin admin/store api broker broker/embedded broker/rabbit event hooks listener listener/config match notify notify/discord run secret",
 	"event":   "",
 	"secret":  "",
 	"run":     "event",

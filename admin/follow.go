@@ -31,6 +31,9 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 	if attempt > int64(len(found.Attempts)) {
 		return api.Errorf(http.StatusNotFound, api.NotFound, "there is no attempt %d of run %q", attempt, found.ID)
 	}
+	if err := logPruned(found, attempt); err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if follow {
 		return s.followLog(w, r, found.ID, int(attempt), offset)
@@ -39,6 +42,18 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 		attempt = int64(found.Attempt)
 	}
 	return s.sendLog(w, r, run.Ref{Run: found.ID, Attempt: int(attempt)}, offset)
+}
+
+// logPruned refuses an attempt, or with 0 the newest, whose log was deleted.
+func logPruned(r run.Run, attempt int64) error {
+	if attempt == 0 {
+		attempt = int64(r.Attempt)
+	}
+	if attempt == 0 || r.Attempts[attempt-1].LogPrunedAt == nil {
+		return nil
+	}
+	return api.Errorf(http.StatusGone, api.Pruned, "the log of run %q was deleted on %s: admin keeps only so much",
+		r.ID, r.Attempts[attempt-1].LogPrunedAt.Format(time.DateOnly))
 }
 
 // sendLog answers with what is there from an offset on.

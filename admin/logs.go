@@ -108,6 +108,19 @@ func (l *logs) sync(ref run.Ref) error {
 	return errors.Join(f.Sync(), f.Close(), syncDir(filepath.Dir(l.path(ref))))
 }
 
+// remove deletes a log, and its folder with the last one of it.
+func (l *logs) remove(ref run.Ref) error {
+	mu := l.lock(ref)
+	mu.Lock()
+	defer mu.Unlock()
+	path := l.path(ref)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_ = os.Remove(filepath.Dir(path)) // is refused as long as it holds another
+	return nil
+}
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -46,6 +46,8 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/runs/{id}/steps", listening, s.postSteps},
 		{"POST", v1 + "/runs/{id}/finish", listening, s.postFinish},
 
+		{"POST", v1 + "/prune", people, s.postPrune},
+
 		{"GET", "/healthz", anyone, s.getHealth},
 		{"GET", "/readyz", anyone, s.getReady},
 	}

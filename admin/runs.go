@@ -55,7 +55,7 @@ func (s *Server) answerRun(w http.ResponseWriter, r *http.Request, status int, i
 func (s *Server) showLog(r *run.Run) error {
 	for i := range r.Attempts {
 		a := &r.Attempts[i]
-		if a.Status != run.Running && a.Status != run.Lost {
+		if (a.Status != run.Running && a.Status != run.Lost) || a.LogPrunedAt != nil {
 			continue
 		}
 		size, err := s.logs.size(run.Ref{Run: r.ID, Attempt: a.Attempt})

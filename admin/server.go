@@ -38,6 +38,7 @@ type Options struct {
 	InsecureNoAuth                           bool
 
 	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
+	Keep                 store.Retention  // how much is kept; its zero value keeps everything
 	AllowIdenticalBodies bool             // do not take a body that was stored before for a duplicate
 	Announcer            broker.Announcer // nil: there is no broker, and claims wait
 	Log                  *slog.Logger
@@ -59,6 +60,7 @@ type Server struct {
 	handler http.Handler
 
 	bodies   *semaphore.Weighted // memory for payloads, in bytes
+	pruning  chan struct{}       // holds one token while things are pruned
 	chunks   chan struct{}       // slots for log chunks in memory
 	ticks    <-chan time.Time
 	stopping context.Context // ends when calls that wait are to be answered
@@ -83,7 +85,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
-		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks),
+		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
 	if err := s.open(); err != nil {
@@ -148,6 +150,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer group.Wait()
 	defer s.endWaits()
 	group.Go(func() { s.recheckLoop(ctx) })
+	group.Go(func() { s.pruneLoop(ctx) })
 	if s.hints != nil {
 		group.Go(func() { s.hints.run(ctx, s.store) })
 	}

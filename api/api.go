@@ -214,6 +214,9 @@ type Delivery struct {
 	Why        *string        `json:"why"`    // of Ignored
 	Bytes      int64          `json:"bytes"`
 	Runs       []DeliveredRun `json:"runs"`
+	// PayloadPrunedAt is when the body was deleted because admin keeps only so much: it can then not be
+	// replayed or explained any more.
+	PayloadPrunedAt *time.Time `json:"payload_pruned_at"`
 }
 
 // DeliveredRun is a run that a delivery led to, by whatever cause.
@@ -277,3 +280,15 @@ const (
 	DefaultLimit = 50
 	MaxLimit     = 200
 )
+
+// Pruning answers POST prune[?dry_run=1]: how much was deleted because admin keeps only so much, or would be.
+type Pruning struct {
+	DryRun       bool  `json:"dry_run"`
+	Runs         int64 `json:"runs"` // with their logs, which are not counted again
+	Logs         int64 `json:"logs"`
+	LogBytes     int64 `json:"log_bytes"`
+	Payloads     int64 `json:"payloads"`
+	PayloadBytes int64 `json:"payload_bytes"`
+	Deliveries   int64 `json:"deliveries"` // ids and hashes, of deliveries that nothing is left of
+	More         bool  `json:"more"`       // time was up before all was done: ask again
+}

@@ -248,6 +248,19 @@ func (c *Client) Replay(ctx context.Context, id string, r Replay, dryRun bool) (
 	return receipt, err
 }
 
+// Prune has admin delete now what it would delete in time, or with dryRun say how much that is.
+func (c *Client) Prune(ctx context.Context, dryRun bool) (Pruning, error) {
+	ctx, cancel := context.WithTimeout(ctx, MaxWait+answerTimeout)
+	defer cancel()
+	query := url.Values{}
+	if dryRun {
+		query.Set("dry_run", "1")
+	}
+	var done Pruning
+	err := c.call(ctx, http.MethodPost, "/prune", query, nil, &done)
+	return done, err
+}
+
 // Runs lists them, newest first.
 func (c *Client) Runs(ctx context.Context, f RunFilter) (List[run.Run], error) {
 	query := page(f.Limit, f.Before)

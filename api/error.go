@@ -19,6 +19,7 @@ const (
 	LogIncomplete Code = "log_incomplete" // finish came before the whole log; Offset is where admin's copy ends
 	LogGap        Code = "log_gap"        // log came past the end of admin's copy; Offset is that end
 	NotRegistered Code = "not_registered" // a claim by an instance that admin does not know: register again
+	Pruned        Code = "pruned"         // a log or payload that admin has deleted since it keeps only so much
 	Outdated      Code = "outdated"       // a claim by an instance whose settings are not the newest
 )
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lightspeed/admin"
+	"lightspeed/admin/store"
 	"lightspeed/secret"
 )
 
@@ -21,6 +22,7 @@ type AdminOptions struct {
 
 	Lease                time.Duration // 0: admin's default
 	AllowIdenticalBodies bool
+	Keep                 Retention
 	RabbitURLs           []secret.Value // of one broker, tried in turn; none: claims wait
 	TLS                  TLSFiles
 }
@@ -30,6 +32,15 @@ const (
 	DefaultLease = admin.DefaultLease
 	MinLease     = admin.MinLease
 )
+
+// Retention says how much admin keeps.
+type Retention = store.Retention
+
+// Limits bound how much is kept of one kind of thing.
+type Limits = store.Limits
+
+// DefaultKeep is the default of AdminOptions.Keep.
+func DefaultKeep() Retention { return admin.DefaultKeep }
 
 // Admin runs the private server until stop says so.
 func Admin(stop Stop, out Output, o AdminOptions) error {
@@ -65,7 +76,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	server, err := admin.New(admin.Options{
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Log: out.Log.With("role", "admin"),
+		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)

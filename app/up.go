@@ -31,6 +31,7 @@ type UpOptions struct {
 	InsecureNoAuth                           bool
 	Lease                                    time.Duration
 	AllowIdenticalBodies                     bool
+	Keep                                     Retention
 
 	TLS        TLSFiles // for both servers
 	DiscordAPI string   // as in ListenOptions
@@ -66,7 +67,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	place := &upPlace{}
 	place.admin, err = startAdmin(life, AdminOptions{
 		Addr: o.Addr, State: o.State, AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, TLS: o.TLS,
+		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, TLS: o.TLS,
 	}, v.Output)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ Examples:
 		Flags: flags(append(adminFlags(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "serve everyone who reaches the address, without tokens"},
 			rabbitHost,
-		), []setting{adminAddr, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, tlsServer, logging),
+		), []setting{adminAddr, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
@@ -60,6 +60,9 @@ func (p *program) adminOptions(c *urfave.Context) (app.AdminOptions, error) {
 		return o, app.Usagef("", "--lease is %v, and must be at least %v", o.Lease, app.MinLease)
 	}
 	var err error
+	if o.Keep, err = p.keep(c); err != nil {
+		return o, err
+	}
 	if o.State, err = p.state(c); err != nil {
 		return o, err
 	}

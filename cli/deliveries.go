@@ -126,6 +126,9 @@ func (p *program) deliveriesShow() *urfave.Command {
 			if err := p.showDelivery(d); err != nil {
 				return err
 			}
+			if d.PayloadPrunedAt != nil {
+				return p.say("\n%s", p.out.paint(dim, "its payload was deleted on "+d.PayloadPrunedAt.Format(time.DateOnly)+": it can be neither explained nor replayed"))
+			}
 			e, err := admin.Explain(c.Context, id)
 			if err != nil {
 				return noDelivery(err, id)

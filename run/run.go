@@ -81,6 +81,8 @@ type Attempt struct {
 	LogBytes   int64      `json:"log_bytes"`
 	LogCut     bool       `json:"log_cut"`
 	Steps      []Step     `json:"steps"` // in order; empty when its listener has not told them
+	// LogPrunedAt is when the log was deleted because admin keeps only so much: LogBytes still says how long it was.
+	LogPrunedAt *time.Time `json:"log_pruned_at"`
 }
 
 // Step is one command of an attempt. It is Queued until its turn comes, and Skipped when that never does.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"net/http"
 	"time"
 
 	"lightspeed/api"
@@ -122,16 +123,16 @@ func (v view) attempts(seq int64) ([]run.Attempt, error) {
 	err := v.query(func(row scanner) error {
 		var a run.Attempt
 		var started int64
-		var finished *int64
+		var finished, pruned *int64
 		var steps *string
-		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut, &steps)
-		a.StartedAt, a.FinishedAt = timeOf(started), timeOrNil(finished)
+		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut, &pruned, &steps)
+		a.StartedAt, a.FinishedAt, a.LogPrunedAt = timeOf(started), timeOrNil(finished), timeOrNil(pruned)
 		if err == nil {
 			a.Steps, err = stepsOf(a.Status, steps)
 		}
 		list = append(list, a)
 		return err
-	}, `SELECT a.attempt, a.status, a.reason, a.exit_code, a.host, a.started_at, a.finished_at, a.log_bytes, a.log_cut, s.list
+	}, `SELECT a.attempt, a.status, a.reason, a.exit_code, a.host, a.started_at, a.finished_at, a.log_bytes, a.log_cut, a.log_pruned_at, s.list
 		FROM attempts a LEFT JOIN steps s ON s.run = a.run AND s.attempt = a.attempt WHERE a.run = ? ORDER BY a.attempt`, seq)
 	return list, err
 }
@@ -235,19 +236,23 @@ type Stored struct {
 	Trigger    bool
 }
 
-// Stored reads a delivery with its body.
+// Stored reads a delivery with its body. One whose body was pruned is refused with api.Pruned.
 func (s *Store) Stored(ctx context.Context, id string) (Stored, error) {
 	var d Stored
 	var received int64
 	var why *string
+	var pruned *int64
 	ok := false
 	err := s.read(ctx, func(row scanner) error {
 		ok = true
-		return row.Scan(&d.Delivery.ID, &d.Delivery.Event, &d.Delivery.ContentType, &received, &d.Delivery.Body, &d.Status, &why, &d.Generation, &d.Trigger)
-	}, `SELECT d.id, d.event, d.content_type, d.received_at, p.body, d.status, d.why, d.generation, d.sha256 IS NULL
-		FROM deliveries d JOIN payloads p ON p.delivery = d.seq WHERE d.id = ?`, id)
-	if err == nil && !ok {
+		return row.Scan(&d.Delivery.ID, &d.Delivery.Event, &d.Delivery.ContentType, &received, &d.Delivery.Body, &d.Status, &why, &d.Generation, &d.Trigger, &pruned)
+	}, `SELECT d.id, d.event, d.content_type, d.received_at, p.body, d.status, d.why, d.generation, d.sha256 IS NULL, d.payload_pruned_at
+		FROM deliveries d LEFT JOIN payloads p ON p.delivery = d.seq WHERE d.id = ?`, id)
+	switch {
+	case err == nil && !ok:
 		err = noDelivery(id)
+	case err == nil && pruned != nil:
+		err = api.Errorf(http.StatusGone, api.Pruned, "the payload of delivery %q was deleted on %s: admin keeps only so much", id, timeOf(*pruned).Format(time.DateOnly))
 	}
 	d.Delivery.ReceivedAt = timeOf(received)
 	if why != nil {

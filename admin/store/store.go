@@ -32,6 +32,8 @@ type Options struct {
 	// Committed, when set, is told of every run that a commit changed, in order, by the one goroutine that
 	// writes: before any caller gets its result. It must not block and must not call the Store.
 	Committed func([]Change)
+	// MaxWAL bounds the write-ahead log, in bytes; 0: 64 MiB.
+	MaxWAL int64
 	// Work, when set, is told before a commit, which may still fail, of queues that have runs waiting and slots
 	// free that no standing claim took. It must not block and must not call the Store.
 	Work func([]Work)
@@ -85,6 +87,9 @@ const (
 // Open opens a database, makes or migrates its schema, and starts the writer. A database that a newer
 // version has written is refused.
 func Open(opt Options) (*Store, error) {
+	if opt.MaxWAL == 0 {
+		opt.MaxWAL = defaultMaxWAL
+	}
 	if err := create(opt.Path); err != nil {
 		return nil, err
 	}
@@ -112,7 +117,7 @@ func create(path string) error {
 func (s *Store) open() error {
 	var err error
 	if s.writing, err = sql.Open("sqlite", dsn(s.opt.Path, "immediate", "synchronous(FULL)", "foreign_keys(ON)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", fmt.Sprintf("cache_size(-%d)", writerCache))); err != nil {
+		"wal_autocheckpoint(4000)", fmt.Sprintf("journal_size_limit(%d)", s.opt.MaxWAL), fmt.Sprintf("cache_size(-%d)", writerCache))); err != nil {
 		return err
 	}
 	s.writing.SetMaxOpenConns(1)

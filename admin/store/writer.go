@@ -74,6 +74,7 @@ type writer struct {
 	store      *Store
 	stmts      map[string]*sql.Stmt
 	clockSaved int64
+	looked     int64 // Store.Commits when the write-ahead log was last looked at
 }
 
 // commit runs a batch in one transaction. When an operation fails after it has written, or the database
@@ -90,6 +91,7 @@ func (w *writer) commit(batch []*op) {
 	for _, o := range batch {
 		o.done <- o.err
 	}
+	w.boundWAL()
 }
 
 // attempt reports whether each operation of the batch has its own result. For a batch of one it always has.

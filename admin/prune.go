@@ -1,0 +1,101 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"lightspeed/admin/store"
+	"lightspeed/api"
+	"lightspeed/fault"
+)
+
+// DefaultKeep is how much admin keeps when nothing else is asked for.
+var DefaultKeep = store.Retention{
+	Runs:     store.Limits{Age: 90 * 24 * time.Hour, Count: 1_000_000},
+	Logs:     store.Limits{Age: 30 * 24 * time.Hour, Bytes: 10 << 30},
+	Payloads: store.Limits{Age: 30 * 24 * time.Hour, Bytes: 4 << 30},
+}
+
+const (
+	pruneEvery = 10 * time.Minute
+	pruneLimit = api.MaxWait / 2 // of one call of POST prune
+	filesBatch = 500
+)
+
+// pruneLoop deletes what is more than is to be kept, from time to time.
+func (s *Server) pruneLoop(ctx context.Context) {
+	ticker := time.NewTicker(pruneEvery)
+	defer ticker.Stop()
+	for {
+		done, err := s.prune(ctx, false)
+		s.report(err, "pruning")
+		if done != (api.Pruning{}) {
+			s.log.Info("pruned", "runs", done.Runs, "logs", done.Logs, "log_bytes", done.LogBytes,
+				"payloads", done.Payloads, "payload_bytes", done.PayloadBytes, "deliveries", done.Deliveries)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// prune deletes rows first and files after them: what a crash leaves between the two is in the database, and the
+// next round, or the next start, goes on with it. One round at a time.
+func (s *Server) prune(ctx context.Context, dry bool) (api.Pruning, error) {
+	if dry {
+		return s.store.Prune(ctx, s.opt.Keep, true)
+	}
+	select {
+	case s.pruning <- struct{}{}:
+		defer func() { <-s.pruning }()
+	case <-ctx.Done():
+		return api.Pruning{}, ctx.Err()
+	}
+	done, err := s.store.Prune(ctx, s.opt.Keep, false)
+	fault.Point("admin.pruned")
+	return done, errors.Join(err, s.removeFiles(context.WithoutCancel(ctx)))
+}
+
+// removeFiles deletes the files of what was pruned. The first failure ends it: the rest stays noted.
+func (s *Server) removeFiles(ctx context.Context) error {
+	for {
+		refs, err := s.store.Removals(ctx, filesBatch)
+		if err != nil || len(refs) == 0 {
+			return err
+		}
+		for _, ref := range refs {
+			if err := s.logs.remove(ref); err != nil {
+				return err
+			}
+		}
+		fault.Point("admin.pruned.files")
+		if err := s.store.Removed(ctx, refs); err != nil || s.stopping.Err() != nil {
+			return err
+		}
+	}
+}
+
+// postPrune deletes now what would be deleted in time, or says how much that is.
+func (s *Server) postPrune(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "dry_run")
+	dry := q.flag("dry_run")
+	if q.err != nil {
+		return q.err
+	}
+	ctx, end := s.untilStop(r.Context())
+	defer end()
+	ctx, cancel := context.WithTimeout(ctx, pruneLimit)
+	defer cancel()
+	done, err := s.prune(ctx, dry)
+	if errors.Is(err, context.DeadlineExceeded) {
+		done.More, err = true, nil
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, done)
+}
