@@ -69,8 +69,14 @@ type variable struct{ name, value string }
 // environment builds a command's whole environment, anew, and says which variables had to be left out: the
 // system passes none that holds a NUL byte or is too long, and a part of one could be taken for all of it.
 func environment(c config.Config, f facts) (env, leftOut []string) {
-	vars := passed(c, f.event.Fork)
+	stranger := f.event.Fork && !c.ForkSecrets
+	vars := passed(c, stranger)
 	vars = append(vars, variable{"CI", "true"})
+	if !stranger {
+		for name, value := range c.Secrets {
+			vars = append(vars, variable{name, value.Reveal()})
+		}
+	}
 	for name, value := range c.Env {
 		vars = append(vars, variable{name, value})
 	}
@@ -101,10 +107,10 @@ func environment(c config.Config, f facts) (env, leftOut []string) {
 }
 
 // passed are the variables taken over from the listener's environment. What pass_env names is not for code of
-// strangers: a pull request from a fork does not get it.
-func passed(c config.Config, fork bool) []variable {
+// strangers.
+func passed(c config.Config, stranger bool) []variable {
 	names := slices.Clone(inherited)
-	if !fork {
+	if !stranger {
 		names = append(names, c.PassEnv...)
 	}
 	var vars []variable

@@ -14,6 +14,7 @@ import (
 	"lightspeed/event"
 	"lightspeed/listener/config"
 	"lightspeed/match"
+	"lightspeed/secret"
 )
 
 // HereOptions say what Here runs.
@@ -77,7 +78,7 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 	}
 	out := &counter{out: o.Out}
 	p := newProgress(o.Config.Exec)
-	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, progress: p, at: out.written.Load}.run(ctx)
+	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), progress: p, at: out.written.Load}.run(ctx)
 	outcome.Steps = p.steps()
 	return outcome, nil
 }

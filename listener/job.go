@@ -11,6 +11,7 @@ import (
 	"lightspeed/listener/config"
 	"lightspeed/listener/process"
 	"lightspeed/run"
+	"lightspeed/secret"
 )
 
 // stop is why a run is ended before its commands are done. It is the cause of their context's end.
@@ -41,6 +42,8 @@ type job struct {
 	out     io.Writer
 	started func(process.ID) // may be nil
 
+	mask *secret.Mask // of what must not be seen in the output; nil: nothing
+
 	progress *progress    // of config.Exec
 	at       func() int64 // where in the output what is written next will stand
 
@@ -54,23 +57,30 @@ type job struct {
 func (j job) run(ctx context.Context) Outcome {
 	ctx, cancel := j.limit(ctx)
 	defer cancel()
-	tree, err := process.New(process.Options{
-		Marks: j.facts.marks(), Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace,
-		Grace: func(cause error) time.Duration {
-			var s *stop
-			if errors.As(cause, &s) && s.hasty {
-				return min(s.grace, j.config.Grace)
-			}
-			return j.config.Grace
-		},
-	})
+	if j.mask != nil {
+		hiding := j.mask.Writer(j.out)
+		defer func() { _ = hiding.Flush() }() // as with all output, a failure is the business of who is behind it
+		written := j.at
+		j.out, j.at = hiding, func() int64 { return written() + int64(hiding.Held()) }
+	}
+	tree, err := process.New(process.Options{Marks: j.facts.marks(), Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace, Grace: j.grace})
 	if err != nil {
 		j.log.Error("run cannot be started", "err", err)
 		return Outcome{Status: run.Errored, Reason: "the listener has no pipe left for its output"}
 	}
 	outcome := j.steps(ctx, tree)
 	j.sayRest(tree, tree.End(ctx))
+	outcome.Reason, outcome.Step = j.mask.String(outcome.Reason), j.mask.String(outcome.Step)
 	return outcome
+}
+
+// grace is how long after SIGTERM the SIGKILL comes.
+func (j job) grace(cause error) time.Duration {
+	var s *stop
+	if errors.As(cause, &s) && s.hasty {
+		return min(s.grace, j.config.Grace)
+	}
+	return j.config.Grace
 }
 
 func (j job) limit(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -21,6 +21,7 @@ import (
 	"lightspeed/match"
 	"lightspeed/notify"
 	"lightspeed/run"
+	"lightspeed/secret"
 )
 
 // leavePatience is how long a listener that was told to stop, and whose runs have ended, goes on trying to
@@ -46,6 +47,7 @@ type Listener struct {
 	opt     Options
 	name    string
 	rules   *match.Matcher
+	mask    *secret.Mask
 	journal *journal.Journal
 	teller  *teller // nil: nobody is told of runs
 	admin   *link
@@ -90,7 +92,7 @@ func New(o Options) (*Listener, error) {
 		host = "unknown"
 	}
 	return &Listener{
-		opt: o, name: o.Config.Rules.Name, rules: rules, journal: held, teller: teller, log: o.Log,
+		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, log: o.Log,
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
 		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},

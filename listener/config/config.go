@@ -22,6 +22,9 @@ type Config struct {
 	Env     map[string]string // variables set for the steps
 	PassEnv []string          // names of variables that the steps get from the listener's environment
 
+	Secrets     map[string]secret.Value // variables set for the steps, masked in all that they print
+	ForkSecrets bool                    // pull requests from forks get Secrets and PassEnv, too
+
 	Timeout     time.Duration // of one attempt; then SIGTERM …
 	Grace       time.Duration // … and after this SIGKILL
 	Concurrency int           // runs at once over all machines that share the name, from 1
@@ -113,4 +116,14 @@ func (c Config) CheckSecrets() error {
 		return nil
 	}
 	return Mistakes(c.missing)
+}
+
+// Masked are the values that must not be seen in what the steps print: those that they are given, and those of
+// the config itself, which they could read.
+func (c Config) Masked() []secret.Value {
+	values := []secret.Value{c.DiscordHook, c.GithubStatusToken}
+	for _, v := range c.Secrets {
+		values = append(values, v)
+	}
+	return values
 }

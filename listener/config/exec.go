@@ -200,4 +200,12 @@ func (l *listener) checkSources() {
 			l.wrong(l.passed[name], "keep one of the two", "pass_env: %s is set in env already", shorten(name))
 		}
 	}
+	for name, offset := range l.hidden {
+		if _, both := l.cfg.Env[name]; both {
+			l.wrong(offset, "keep one of the two", "secrets: %s is set in env already", shorten(name))
+		}
+		if _, both := l.passed[name]; both {
+			l.wrong(offset, "keep one of the two", "secrets: %s is in pass_env already", shorten(name))
+		}
+	}
 }

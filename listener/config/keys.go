@@ -32,14 +32,14 @@ var keys = []key{
 	{"files_filter", rule(func(r *match.Rules) *[]string { return &r.FilesFilter })},
 	{"message", (*listener).message},
 	{"forks", choice(func(c *Config) *string { return &c.Rules.Forks }, "never", "always")},
-	{"deletes", (*listener).deletes},
+	{"deletes", yesOrNo(func(c *Config) *bool { return &c.Rules.Deletes })},
 	{"exec", (*listener).exec},
 	{"cwd", (*listener).cwd},
 	{"checkout", nil},
 	{"env", (*listener).env},
 	{"pass_env", (*listener).passEnv},
-	{"secrets", nil},
-	{"fork_secrets", nil},
+	{"secrets", (*listener).secrets},
+	{"fork_secrets", yesOrNo(func(c *Config) *bool { return &c.ForkSecrets })},
 	{"timeout", duration(func(c *Config) *time.Duration { return &c.Timeout }, MaxTimeout)},
 	{"grace", duration(func(c *Config) *time.Duration { return &c.Grace }, MaxGrace)},
 	{"leave_background", nil},
@@ -77,11 +77,12 @@ type listener struct {
 	cfg    Config
 	given  map[string]int // offset of each key's value
 	passed map[string]int // offset of each name in pass_env
+	hidden map[string]int // offset of each name in secrets
 }
 
 // readListener reads one listener's object. What is wrong is noted.
 func (d *decoder) readListener(v hujson.Value) *listener {
-	l := &listener{decoder: d, cfg: d.loader.defaults(d.file), given: map[string]int{}, passed: map[string]int{}}
+	l := &listener{decoder: d, cfg: d.loader.defaults(d.file), given: map[string]int{}, passed: map[string]int{}, hidden: map[string]int{}}
 	object, ok := v.Value.(*hujson.Object)
 	if !ok {
 		d.wrong(v.StartOffset, `a listener is {"name": …, "exec": …}`, "want a listener, got %s", kinds[v.Value.Kind()])
@@ -206,6 +207,14 @@ func choice(field func(*Config) *string, choices ...string) func(*listener, stri
 	}
 }
 
+func yesOrNo(field func(*Config) *bool) func(*listener, string, hujson.Value) {
+	return func(l *listener, key string, v hujson.Value) {
+		if value, ok := l.decoder.flag(key, v); ok {
+			*field(&l.cfg) = value
+		}
+	}
+}
+
 func duration(field func(*Config) *time.Duration, most time.Duration) func(*listener, string, hujson.Value) {
 	return func(l *listener, key string, v hujson.Value) {
 		if value, ok := l.decoder.duration(key, v, most); ok {
@@ -243,12 +252,6 @@ func (l *listener) message(key string, v hujson.Value) {
 		}
 	}
 	l.cfg.Rules.Message = message
-}
-
-func (l *listener) deletes(key string, v hujson.Value) {
-	if value, ok := l.flag(key, v); ok {
-		l.cfg.Rules.Deletes = value
-	}
 }
 
 func (l *listener) concurrency(key string, v hujson.Value) {
@@ -295,6 +298,9 @@ func (l *listener) consider() {
 			repo = l.cfg.Rules.Name
 		}
 		l.warn(l.given["name"], fmt.Sprintf("say which ones: \"repos\": [%q]", repo), "no repos: the name decides which repositories are meant")
+	}
+	if l.cfg.ForkSecrets && l.cfg.Rules.Forks != "always" {
+		l.warn(l.given["fork_secrets"], "", `fork_secrets: has no effect without "forks": "always"`)
 	}
 	l.considerTelling()
 }

@@ -77,6 +77,7 @@ func relative(t *testing.T, paths []string, folder string) []string {
 
 // Each file in testdata/config/bad has one kind of mistake; the .txt beside it is the whole error.
 func TestBadConfigs(t *testing.T) {
+	t.Setenv("CONFIG_TEST_SHORT", "abc")
 	bad, err := filepath.Abs(filepath.Join(testdata, "bad"))
 	if err != nil {
 		t.Fatal(err)
@@ -212,14 +213,14 @@ func TestAllKeys(t *testing.T) {
 		Env: map[string]string{
 			"STAGE": "live", "EMPTY": "", "http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
 		},
-		PassEnv: []string{"SSH_AUTH_SOCK"},
+		PassEnv: []string{"SSH_AUTH_SOCK"}, ForkSecrets: true,
 		Timeout: 90 * time.Minute, Grace: 500 * time.Millisecond, Concurrency: 1000,
 		WhenBusy: "supersede", OnLost: "requeue", MaxWait: 48 * time.Hour, MaxLog: 1 << 30,
 		DiscordNotify: []string{"@everyone", "<@80351110224678912>", "<@&165511591545143296>"},
 		NotifyOn:      "change", GithubURL: "https://git.example.com",
 	}
 	got := configs[0]
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreTypes(secret.Value{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Secrets"), cmpopts.IgnoreTypes(secret.Value{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	if !got.DiscordHook.Equal("https://discord.com/api/webhooks/123456789012345678/a-Token_1") {
@@ -227,6 +228,9 @@ func TestAllKeys(t *testing.T) {
 	}
 	if !got.GithubStatusToken.Equal("ghp_fromEnvironment") {
 		t.Error("github_status_token was not read from its variable")
+	}
+	if v := got.Secrets["DEPLOY_TOKEN"]; len(got.Secrets) != 1 || !v.Equal("ghp_fromEnvironment") || len(got.Masked()) != 3 {
+		t.Error("secrets were not read")
 	}
 	if !got.Tells() {
 		t.Error("tells nobody")
