@@ -3,6 +3,7 @@
 # make bench  the numbers of docs/performance.md, each beside its limit or its peer
 # make chaos  real processes, killed, frozen and cut off; SEED and DURATION choose which and how long, RABBIT=false does
 #             without a broker
+# make image  the container image, built from the Dockerfile by buildah, and a delivery walked through roles started from it
 # make fuzz   every fuzz target for FUZZTIME (20 s)
 
 GO       ?= go
@@ -15,8 +16,9 @@ FUZZTIME ?= 20s
 # comes from.
 NEEDED       = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server
 bench: NEEDED += webhook:webhook strace:strace
+image: NEEDED += buildah:buildah debootstrap:debootstrap
 
-.PHONY: all build test check tools bench chaos fuzz
+.PHONY: all build test check tools bench chaos image fuzz
 
 all: build
 
@@ -49,6 +51,9 @@ bench: tools
 
 chaos: tools
 	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION) -rabbit=$(RABBIT)
+
+image: tools
+	deploy/image.sh
 
 fuzz:
 	@$(GO) list ./... | while read -r package; do \

@@ -45,6 +45,7 @@ var forTests = map[string]string{
 	"fleet":                          "",
 	"crash":                          "",
 	"fanout":                         "",
+	"deploy":                         "",
 	"bench":                          "api broker/rabbit/rabbittest event fleet run secret",
 	"chaos":                          "api broker/rabbit/rabbittest event fleet run secret",
 	"broker/brokertest":              "broker",
