@@ -14,7 +14,8 @@ import (
 // fellBack begins the line of a listener that is not told of work by the broker.
 const fellBack = "asks admin itself for work: "
 
-// A hundred short jobs on four machines: each runs once, and every machine has its share.
+// Two hundred short jobs on four machines, four at once: each runs once, every machine has its share, and the places are
+// hardly ever empty while jobs wait.
 func TestWorkIsShared(t *testing.T) {
 	t.Parallel()
 	url := rabbittest.Start(t).Vhost(t)
@@ -25,20 +26,24 @@ func TestWorkIsShared(t *testing.T) {
 		w.listener(machine, 4, "job").start(url)
 	}
 	w.awaitVia("job", len(machines), "rabbitmq")
-	began := time.Now()
-	for i := range 100 {
+	for i := range 200 {
 		w.push(fmt.Sprintf("nap-%d", i))
 	}
-	w.settle(1)
+	runs := w.settle(1)
 	share := map[string]int{}
 	for _, machine := range w.marked("started") {
 		share[machine]++
 	}
-	t.Logf("100 jobs of 0.1 s on %d machines, 4 at once: %v, by machine %v", len(machines), time.Since(began).Round(time.Millisecond), share)
+	took, full := occupied(runs, 4)
+	t.Logf("200 jobs of 0.1 s on %d machines, 4 at once: %v, places full for %.0f %%, by machine %v",
+		len(machines), took.Round(time.Millisecond), 100*full, share)
 	for _, machine := range machines {
-		if share[machine] < 10 {
-			t.Errorf("machine %s ran %d of 100 jobs", machine, share[machine])
+		if share[machine] < 20 {
+			t.Errorf("machine %s ran %d of 200 jobs", machine, share[machine])
 		}
+	}
+	if full < 0.5 {
+		t.Errorf("the places were full for %.0f %% of the time", 100*full)
 	}
 	if broker := w.readyz(); broker != "ok" {
 		t.Errorf("admin says of its broker: %s", broker)
@@ -48,6 +53,23 @@ func TestWorkIsShared(t *testing.T) {
 			t.Errorf("%s gave %d warnings where all was well", l.command.Name, n)
 		}
 	}
+}
+
+// occupied says how long runs took from the first claim to the last end, and which part of that time, over so many places,
+// some run was there.
+func occupied(runs []run.Run, places int) (took time.Duration, full float64) {
+	first, last, busy := *runs[0].StartedAt, *runs[0].FinishedAt, time.Duration(0)
+	for _, r := range runs {
+		busy += r.FinishedAt.Sub(*r.StartedAt)
+		if r.StartedAt.Before(first) {
+			first = *r.StartedAt
+		}
+		if r.FinishedAt.After(last) {
+			last = *r.FinishedAt
+		}
+	}
+	took = last.Sub(first)
+	return took, float64(busy) / float64(took) / float64(places)
 }
 
 // An idle listener takes a job as soon as it is queued. The lease is a long one: what comes without a hint
@@ -66,8 +88,8 @@ func TestIdleListenerIsPrompt(t *testing.T) {
 	}
 	w.settle(1)
 	t.Logf("queued → claimed by an idle listener: median %v, most %v", median(waits), waits[len(waits)-1])
-	if median(waits) > time.Second {
-		t.Errorf("an idle listener takes a job %v after it was queued", median(waits))
+	if quick := waits[len(waits)/4]; quick > 50*time.Millisecond { // the quickest quarter: a busy machine slows down the rest
+		t.Errorf("an idle listener takes a job %v after it was queued", quick)
 	}
 }
 

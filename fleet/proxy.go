@@ -30,8 +30,11 @@ type behaviour struct {
 const slowPiece = 64
 
 // NewProxy starts a proxy on a free port of loopback to target ("127.0.0.1:8080"). Close must follow.
-func NewProxy(target string) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func NewProxy(target string) (*Proxy, error) { return NewProxyAt("127.0.0.1:0", target) }
+
+// NewProxyAt starts a proxy at addr, for a client that decides by itself where to go. Close must follow.
+func NewProxyAt(addr, target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
