@@ -5,15 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 )
 
 // lifecycle is what a process started, in that order, and how each thing ends. What fails while it runs
 // ends the process.
 type lifecycle struct {
-	log    *slog.Logger
-	failed chan error // the first failure of something that runs
-	stops  []teardown
+	log     *slog.Logger
+	failed  chan error // the first failure of something that runs
+	stops   []teardown
+	sockets []*socket // what serves on them answers
 }
 
 // teardown ends one thing. It must return soon after its context ends.
@@ -67,8 +69,13 @@ func (l *lifecycle) fail(err error) {
 	}
 }
 
-// wait returns when ctx ends, or with the first failure.
+// wait returns when ctx ends, or with the first failure. Everything has been started: a service manager is told so.
 func (l *lifecycle) wait(ctx context.Context) error {
+	ending, err := l.report(os.Getenv)
+	if err != nil {
+		return err
+	}
+	defer ending()
 	select {
 	case <-ctx.Done():
 		return nil

@@ -92,6 +92,7 @@ func (l *lifecycle) serve(s *socket, server *http.Server) {
 	server.TLSConfig = s.tls
 	server.ErrorLog = slog.NewLogLogger(l.log.With("role", s.role).Handler(), slog.LevelDebug)
 
+	l.sockets = append(l.sockets, s)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
