@@ -4,7 +4,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"path"
 	"strings"
+	"sync/atomic"
 
 	"lightspeed/api"
 	"lightspeed/secret"
@@ -17,26 +19,54 @@ const (
 	people    who = 1 << iota // the CLI, people, programs: an admin token
 	hooks                     // a hooks token
 	listening                 // a listener token
+	viewing                   // a viewer token
 )
 
-// anyone marks routes that need no token.
-const anyone who = 0
+// anyone marks routes that need no token; readers those that only show things.
+const (
+	anyone  who = 0
+	readers     = people | viewing
+)
+
+// caller is who a request's token says it is from.
+type caller struct {
+	kind  who
+	names []string // patterns of the listeners that it may speak for; none: all
+	id    string   // of a token that admin keeps
+}
+
+// speaksFor reports whether a caller may act as a listener.
+func (c caller) speaksFor(listener string) bool {
+	if len(c.names) == 0 || c.kind&people != 0 {
+		return true
+	}
+	for _, pattern := range c.names {
+		if ok, err := path.Match(pattern, listener); ok && err == nil {
+			return true
+		}
+	}
+	return false
+}
 
 // auth tells callers apart.
 type auth struct {
-	tokens   map[who][]secret.Value
-	open     bool // no tokens: every caller may do everything …
-	loopback bool // … when it names this host by a loopback name
+	static   map[who][]secret.Value
+	own      map[who]secret.Value // of roles in this process: they let nobody else out
+	kept     *tokens
+	guarded  atomic.Bool // tokens are asked for; otherwise every caller may do everything …
+	insecure bool        // … from wherever it comes, and not only by a loopback name
 	cross    *http.CrossOriginProtection
 }
 
-func newAuth(opt Options) *auth {
+func newAuth(opt Options, kept *tokens) *auth {
 	a := &auth{
-		tokens: map[who][]secret.Value{people: opt.AdminTokens, hooks: opt.HooksTokens, listening: opt.ListenerTokens},
-		cross:  http.NewCrossOriginProtection(),
+		static:   map[who][]secret.Value{people: opt.AdminTokens, hooks: opt.HooksTokens, listening: opt.ListenerTokens},
+		own:      map[who]secret.Value{hooks: opt.OwnHooksToken, listening: opt.OwnListenerToken},
+		kept:     kept,
+		insecure: opt.InsecureNoAuth,
+		cross:    http.NewCrossOriginProtection(),
 	}
-	a.open = len(opt.AdminTokens)+len(opt.HooksTokens)+len(opt.ListenerTokens) == 0
-	a.loopback = a.open && !opt.InsecureNoAuth
+	a.guarded.Store(len(opt.AdminTokens)+len(opt.HooksTokens)+len(opt.ListenerTokens)+kept.number() > 0)
 	return a
 }
 
@@ -47,30 +77,32 @@ func unauthorized() *api.Error {
 
 // check refuses a caller that may not use a route which is open to those in may. An admin token may use
 // all of them.
-func (a *auth) check(r *http.Request, may who) *api.Error {
-	if a.open {
-		return a.checkOpen(r)
+func (a *auth) check(r *http.Request, may who) (caller, *api.Error) {
+	if !a.guarded.Load() {
+		return caller{kind: people}, a.checkOpen(r)
 	}
 	if may == anyone {
-		return nil
+		return caller{}, nil
 	}
-	kind := a.kind(r)
+	c := a.caller(r)
 	switch {
-	case kind == 0:
-		return unauthorized()
-	case kind&(may|people) == 0:
-		return api.Errorf(http.StatusForbidden, api.Forbidden, "this token may not do that: %s", mayDo(kind))
+	case c.kind == 0:
+		return c, unauthorized()
+	case c.kind&(may|people) == 0:
+		return c, api.Errorf(http.StatusForbidden, api.Forbidden, "this token may not do that: %s", mayDo(c.kind))
 	}
-	return nil
+	return c, nil
 }
 
 // isPeople reports whether the caller may do everything.
-func (a *auth) isPeople(r *http.Request) bool { return a.open || a.kind(r)&people != 0 }
+func (a *auth) isPeople(r *http.Request) bool {
+	return !a.guarded.Load() || a.caller(r).kind&people != 0
+}
 
 // checkOpen keeps web pages out of an admin without tokens: those that another name leads here (DNS
 // rebinding) by the Host, and those of other origins by what browsers say of themselves.
 func (a *auth) checkOpen(r *http.Request) *api.Error {
-	if a.loopback && !loopbackHost(r.Host) {
+	if !a.insecure && !loopbackHost(r.Host) {
 		return api.Errorf(http.StatusForbidden, api.Forbidden, "without tokens admin answers only to localhost and loopback addresses, not to %q", shorten(r.Host, 100))
 	}
 	if err := a.cross.Check(r); err != nil {
@@ -80,30 +112,45 @@ func (a *auth) checkOpen(r *http.Request) *api.Error {
 }
 
 func mayDo(kind who) string {
-	if kind&hooks != 0 {
+	switch {
+	case kind&hooks != 0:
 		return "it can only hand in deliveries"
+	case kind&viewing != 0:
+		return "it can only look"
 	}
 	return "it can only do what listeners do"
 }
 
-// kind returns every kind that the request's token is of. All tokens are compared, so that the time says
-// nothing about which one was near.
-func (a *auth) kind(r *http.Request) who {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+// caller says who a request is from, by its bearer token.
+func (a *auth) caller(r *http.Request) caller {
+	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return 0
+		return caller{}
 	}
-	token = strings.TrimSpace(token)
-	var kind who
-	for k, list := range a.tokens {
+	return a.callerBy(strings.TrimSpace(text))
+}
+
+// callerBy says whose a token is. All tokens that were set are compared, so that the time says nothing about which
+// one was near; those that admin keeps are looked for by their hash.
+func (a *auth) callerBy(text string) caller {
+	c := a.kept.find(text)
+	for kind, list := range a.static {
 		for _, known := range list {
-			if !known.IsZero() && known.Equal(token) {
-				kind |= k
+			if !known.IsZero() && known.Equal(text) {
+				c.kind, c.names = c.kind|kind, nil
 			}
 		}
 	}
-	return kind
+	for kind, known := range a.own {
+		if !known.IsZero() && known.Equal(text) {
+			c.kind, c.names = c.kind|kind, nil
+		}
+	}
+	return c
 }
+
+// lock has tokens asked for from now on.
+func (a *auth) lock() { a.guarded.Store(true) }
 
 func loopbackHost(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {

@@ -51,7 +51,10 @@ func (f *fixture) call(method, path, body string, header ...string) (int, string
 func TestWhoMayDoWhat(t *testing.T) {
 	f := start(t, withTokens)
 	const unauthorized = `{"error":{"code":"unauthorized","message":"a bearer token that admin knows is needed"}}`
-	tokens := map[string]who{"": 0, "wrong": 0, "admin-1": people, "admin-2": people, "hooks-1": hooks, "listen-1": listening}
+	tokens := map[string]who{
+		"": 0, "wrong": 0, "lightspeed_wrong": 0, "admin-1": people, "admin-2": people, "hooks-1": hooks, "listen-1": listening,
+		f.token(api.RoleAdmin): people, f.token(api.RoleViewer): viewing, f.token(api.RoleHooks): hooks, f.token(api.RoleListener): listening,
+	}
 	for _, r := range f.server.table() {
 		path := strings.NewReplacer("{id}", "x1", "{name}", "web").Replace(r.path)
 		for token, kind := range tokens {
@@ -82,6 +85,22 @@ func TestWhoMayDoWhat(t *testing.T) {
 	for _, header := range []string{"Basic admin-1", "admin-1", "Bearer", "Bearer admin-1 x", "Bearer admin"} {
 		if status, body := f.call("GET", "/api/v1/runs", "", "Authorization", header); status != 401 || body != unauthorized {
 			t.Errorf("%s: %d %s", header, status, body)
+		}
+	}
+}
+
+// TestEveryRouteSaysWhoMay: what changes something is no reader's, and every route has a known kind.
+func TestEveryRouteSaysWhoMay(t *testing.T) {
+	f := start(t)
+	for _, r := range f.server.table() {
+		if r.method != "GET" && r.may&viewing != 0 {
+			t.Errorf("%s %s is open to viewers", r.method, r.path)
+		}
+		if r.may == anyone && r.path != "/healthz" && r.path != "/readyz" {
+			t.Errorf("%s %s is open to anyone", r.method, r.path)
+		}
+		if r.may&listening != 0 && !strings.Contains(r.path, "{name}") && !strings.Contains(r.path, "{id}") {
+			t.Errorf("%s %s names no listener that a token could be bound to", r.method, r.path)
 		}
 	}
 }

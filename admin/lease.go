@@ -103,6 +103,16 @@ func (l *leases) cancelOf(ref run.Ref) (*api.Cancel, bool) {
 	return held.cancel, true
 }
 
+// listenerOf names the listener of a run that has a lease.
+func (l *leases) listenerOf(run string) (name string, live bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held := l.attempts[run]; held != nil {
+		return held.listener, true
+	}
+	return "", false
+}
+
 // registered notes that an instance has registered.
 func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
 	l.mu.Lock()

@@ -22,31 +22,34 @@ func (s *Server) table() []route {
 	const v1 = api.Prefix
 	return []route{
 		{"POST", v1 + "/deliveries", hooks, s.postDelivery},
-		{"GET", v1 + "/deliveries", people, s.getDeliveries},
-		{"GET", v1 + "/deliveries/{id}", people, s.getDelivery},
-		{"GET", v1 + "/deliveries/{id}/explain", people, s.getExplain},
-		{"GET", v1 + "/deliveries/{id}/payload", people, s.getPayload},
+		{"GET", v1 + "/deliveries", readers, s.getDeliveries},
+		{"GET", v1 + "/deliveries/{id}", readers, s.getDelivery},
+		{"GET", v1 + "/deliveries/{id}/explain", readers, s.getExplain},
+		{"GET", v1 + "/deliveries/{id}/payload", readers, s.getPayload},
 		{"POST", v1 + "/deliveries/{id}/replay", people, s.postReplay},
 
 		{"PUT", v1 + "/listeners/{name}", listening, s.putListener},
-		{"GET", v1 + "/listeners", people, s.getListeners},
-		{"GET", v1 + "/listeners/{name}", people, s.getListener},
+		{"GET", v1 + "/listeners", readers, s.getListeners},
+		{"GET", v1 + "/listeners/{name}", readers, s.getListener},
 		{"DELETE", v1 + "/listeners/{name}", listening, s.deleteListener},
 		{"POST", v1 + "/listeners/{name}/trigger", people, s.postTrigger},
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
 
-		{"GET", v1 + "/runs", people, s.getRuns},
-		{"GET", v1 + "/runs/{id}", people, s.getRun},
+		{"GET", v1 + "/runs", readers, s.getRuns},
+		{"GET", v1 + "/runs/{id}", readers, s.getRun},
 		{"POST", v1 + "/runs/{id}/cancel", people, s.postCancel},
 		{"POST", v1 + "/runs/{id}/retry", people, s.postRetry},
 		{"POST", v1 + "/runs/{id}/release", people, s.postRelease},
 		{"POST", v1 + "/runs/{id}/renew", listening, s.postRenew},
 		{"POST", v1 + "/runs/{id}/log", listening, s.postLog},
-		{"GET", v1 + "/runs/{id}/log", people, s.getLog},
+		{"GET", v1 + "/runs/{id}/log", readers, s.getLog},
 		{"POST", v1 + "/runs/{id}/steps", listening, s.postSteps},
 		{"POST", v1 + "/runs/{id}/finish", listening, s.postFinish},
 
 		{"POST", v1 + "/prune", people, s.postPrune},
+		{"GET", v1 + "/tokens", people, s.getTokens},
+		{"POST", v1 + "/tokens", people, s.postToken},
+		{"DELETE", v1 + "/tokens/{id}", people, s.deleteToken},
 
 		{"GET", "/healthz", anyone, s.getHealth},
 		{"GET", "/readyz", anyone, s.getReady},
@@ -90,9 +93,10 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[stri
 	route, ok := known[method]
 	may := route.may
 	if !ok {
-		may = people | hooks | listening
+		may = people | hooks | listening | viewing
 	}
-	if refused := s.auth.check(r, may); refused != nil {
+	caller, refused := s.auth.check(r, may)
+	if refused != nil {
 		return refused
 	}
 	if len(known) == 0 {
@@ -101,6 +105,9 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[stri
 	if !ok {
 		w.Header().Set("Allow", allow)
 		return api.Errorf(http.StatusMethodNotAllowed, api.BadRequest, "%s is not allowed here: use %s", shorten(r.Method, 20), allow)
+	}
+	if err := s.checkNames(r, caller); err != nil {
+		return err
 	}
 	return route.handle(w, r)
 }

@@ -32,10 +32,12 @@ type Options struct {
 	State string // admin's own folder; it is made, and locked while the Server lives
 
 	// Tokens by the kind of caller: admin's may do everything, hooks' only hand in deliveries, listeners'
-	// only what listeners do. With none at all every caller may do everything, but its Host must then be
-	// localhost or a loopback address, unless InsecureNoAuth.
+	// only what listeners do. With none at all, here and in the database, every caller may do everything, but its
+	// Host must then be localhost or a loopback address, unless InsecureNoAuth.
 	AdminTokens, HooksTokens, ListenerTokens []secret.Value
 	InsecureNoAuth                           bool
+	// Tokens of roles in the same process. They do not have tokens asked for by themselves.
+	OwnHooksToken, OwnListenerToken secret.Value
 
 	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
 	Keep                 store.Retention  // how much is kept; its zero value keeps everything
@@ -84,7 +86,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease), auth: newAuth(opt),
+		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease),
 		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
@@ -110,6 +112,11 @@ func (s *Server) open() error {
 	}
 	s.rules = newRules(s.store, s.log)
 	ctx := context.Background()
+	kept, err := loadTokens(ctx, s.store)
+	if err != nil {
+		return err
+	}
+	s.auth = newAuth(s.opt, kept)
 	running, err := s.store.Running(ctx)
 	if err != nil {
 		return err
@@ -129,6 +136,9 @@ func (s *Server) committed(changes []store.Change) {
 		s.hub.wake(c.Run)
 	}
 }
+
+// Guarded reports whether callers need a token.
+func (s *Server) Guarded() bool { return s.auth.guarded.Load() }
 
 // Handler serves the API, /healthz and /readyz.
 func (s *Server) Handler() http.Handler { return s.handler }

@@ -261,6 +261,25 @@ func (c *Client) Prune(ctx context.Context, dryRun bool) (Pruning, error) {
 	return done, err
 }
 
+// Tokens lists those that admin keeps, newest first.
+func (c *Client) Tokens(ctx context.Context) (List[Token], error) {
+	var list List[Token]
+	err := c.call(ctx, http.MethodGet, "/tokens", nil, nil, &list)
+	return list, err
+}
+
+// MakeToken makes one, and returns its text.
+func (c *Client) MakeToken(ctx context.Context, t NewToken) (MadeToken, error) {
+	var made MadeToken
+	err := c.call(ctx, http.MethodPost, "/tokens", nil, t, &made)
+	return made, err
+}
+
+// RevokeToken has one refused from now on.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.call(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(id), nil, nil, nil)
+}
+
 // Runs lists them, newest first.
 func (c *Client) Runs(ctx context.Context, f RunFilter) (List[run.Run], error) {
 	query := page(f.Limit, f.Before)

@@ -19,12 +19,14 @@ type AdminOptions struct {
 	// Tokens by the kind of caller. Without any, admin serves loopback only, unless InsecureNoAuth.
 	AdminTokens, HooksTokens, ListenerTokens []secret.Value
 	InsecureNoAuth                           bool
+	ownHooksToken, ownListenerToken          secret.Value // of roles in this process
 
 	Lease                time.Duration // 0: admin's default
 	AllowIdenticalBodies bool
 	Keep                 Retention
 	RabbitURLs           []secret.Value // of one broker, tried in turn; none: claims wait
 	TLS                  TLSFiles
+	Proxies              Proxies
 }
 
 // LeaseBounds are the default and the least value of AdminOptions.Lease.
@@ -58,7 +60,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if o.Lease != 0 && (o.Lease < MinLease || o.Lease%time.Second != 0) {
 		return nil, Usagef("", "--lease is %v, and must be whole seconds, at least %v", o.Lease, MinLease)
 	}
-	tls, err := o.TLS.serverTLS()
+	tls, err := o.TLS.serverTLS(out.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,34 +68,34 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := o.checkAccess(socket); err != nil {
-		return nil, err
-	}
 	announcer, err := startAnnouncer(life, o, out)
 	if err != nil {
 		return nil, err
 	}
+	socket.proxies = o.Proxies
 	server, err := admin.New(admin.Options{
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, Log: out.Log.With("role", "admin"),
+		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)
 	}
 	life.closes("admin", server.Close)
+	if err := o.checkAccess(socket, server.Guarded()); err != nil {
+		return nil, err
+	}
 	life.serve(socket, &http.Server{Handler: patient(server.Handler(), writeLimit)})
 	life.run("admin's clock", server.Run) // ends before the server does: calls that wait are answered then
 	return socket, nil
 }
 
 // checkAccess refuses to let everyone in.
-func (o AdminOptions) checkAccess(s *socket) error {
-	tokens := len(o.AdminTokens) + len(o.HooksTokens) + len(o.ListenerTokens)
+func (o AdminOptions) checkAccess(s *socket, guarded bool) error {
 	switch {
-	case tokens > 0 && o.InsecureNoAuth:
+	case guarded && o.InsecureNoAuth:
 		return Usagef("leave one of them out", "--insecure-no-auth and tokens contradict each other")
-	case tokens == 0 && !o.InsecureNoAuth && !s.loopbackOnly():
+	case !guarded && !o.InsecureNoAuth && !s.loopbackOnly():
 		return Usagef("set --admin-token, --hooks-token and --listener-token, or listen on 127.0.0.1",
 			"admin on %s is open to other machines and has no tokens: anyone who reaches it could start runs", o.Addr)
 	}

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -177,7 +178,7 @@ func TestTLSFilesRefused(t *testing.T) {
 		{TLSFiles{Cert: cert}, "--tls-cert and --tls-key go together: only one is set"},
 		{TLSFiles{Cert: key, Key: cert}, "TLS certificate " + key + " with key " + cert},
 	} {
-		if _, err := test.files.serverTLS(); err == nil || !strings.HasPrefix(err.Error(), test.want) {
+		if _, err := test.files.serverTLS(slog.New(slog.DiscardHandler)); err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("got %v, want %s", err, test.want)
 		}
 	}

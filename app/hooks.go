@@ -19,6 +19,7 @@ type HooksOptions struct {
 	SpoolMax         int64 // bytes; 0: DefaultSpoolMax
 	Client           ClientOptions
 	TLS              TLSFiles
+	Proxies          Proxies
 }
 
 // DefaultSpoolMax is how much hooks keeps on disk while admin is away, in bytes.
@@ -48,7 +49,7 @@ func Hooks(stop Stop, out Output, o HooksOptions) error {
 
 // startHooks opens hooks' socket and state and serves. flag is the one that sets its address.
 func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string, out Output) (*socket, error) {
-	tls, err := o.TLS.serverTLS()
+	tls, err := o.TLS.serverTLS(out.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,7 @@ func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string
 	if err != nil {
 		return nil, err
 	}
+	socket.proxies = o.Proxies
 	server, err := hooks.New(hooks.Options{
 		Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, Admin: client,
 		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Log: out.Log.With("role", "hooks"),

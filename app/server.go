@@ -26,6 +26,7 @@ type socket struct {
 	role     string
 	listener net.Listener
 	tls      *tls.Config
+	proxies  Proxies
 }
 
 // openSocket listens on addr ("127.0.0.1:8080", ":8000", port 0 for any), which flag sets.
@@ -90,6 +91,7 @@ func (l *lifecycle) serve(s *socket, server *http.Server) {
 	server.IdleTimeout = idleLimit
 	server.MaxHeaderBytes = maxHeaderBytes
 	server.TLSConfig = s.tls
+	server.Handler = s.proxies.handler(server.Handler)
 	server.ErrorLog = slog.NewLogLogger(l.log.With("role", s.role).Handler(), slog.LevelDebug)
 
 	l.sockets = append(l.sockets, s)

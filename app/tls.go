@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -15,19 +16,21 @@ import (
 // a client trusts beside the system's own.
 type TLSFiles struct{ Cert, Key, CA string }
 
-// serverTLS returns nil when no certificate is set: the server then speaks plain HTTP.
-func (f TLSFiles) serverTLS() (*tls.Config, error) {
+// serverTLS returns nil when no certificate is set: the server then speaks plain HTTP. Files that change are read
+// again; those that cannot be read then leave the certificate that is served as it is, and say so.
+func (f TLSFiles) serverTLS(log *slog.Logger) (*tls.Config, error) {
 	if f.Cert == "" && f.Key == "" {
 		return nil, nil
 	}
 	if f.Cert == "" || f.Key == "" {
 		return nil, Usagef("", "--tls-cert and --tls-key go together: only one is set")
 	}
-	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
-	if err != nil {
+	served := &certificate{files: f, log: log}
+	if err := served.load(); err != nil {
 		return nil, Usagef("both files must be PEM, and belong together", "TLS certificate %s with key %s: %w", f.Cert, f.Key, err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+	get := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return served.current(), nil }
+	return &tls.Config{GetCertificate: get, MinVersion: tls.VersionTLS12}, nil
 }
 
 // clientTLS returns what a client checks servers with.
@@ -54,12 +57,12 @@ func (f TLSFiles) clientTLS() (*tls.Config, error) {
 // pinned is a client's config that takes exactly the server's own certificate, whatever name it is for: `up`
 // talks to itself over loopback, where no public name leads.
 func pinned(server *tls.Config) *tls.Config {
-	own := server.Certificates[0].Certificate[0]
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
 		InsecureSkipVerify: true, // VerifyConnection asks for more than a chain: the very certificate
 		VerifyConnection: func(state tls.ConnectionState) error {
-			if len(state.PeerCertificates) == 0 || !bytes.Equal(state.PeerCertificates[0].Raw, own) {
+			own, err := server.GetCertificate(nil)
+			if err != nil || len(state.PeerCertificates) == 0 || !bytes.Equal(state.PeerCertificates[0].Raw, own.Certificate[0]) {
 				return errors.New("answered by another certificate than this process's own")
 			}
 			return nil

@@ -26,7 +26,7 @@ type UpOptions struct {
 	InsecureNoSecret bool
 	SpoolMax         int64
 
-	// Tokens for callers from outside this process. With any, hooks and listeners in it have their own.
+	// Tokens for callers from outside this process; hooks and listeners in it have their own.
 	AdminTokens, HooksTokens, ListenerTokens []secret.Value
 	InsecureNoAuth                           bool
 	Lease                                    time.Duration
@@ -34,6 +34,7 @@ type UpOptions struct {
 	Keep                                     Retention
 
 	TLS        TLSFiles // for both servers
+	Proxies    Proxies  // before both
 	DiscordAPI string   // as in ListenOptions
 }
 
@@ -63,11 +64,11 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	if err != nil {
 		return nil, err
 	}
-	hooksToken, listenerToken := o.ownTokens()
+	hooksToken, listenerToken := secret.New(rand.Text()), secret.New(rand.Text())
 	place := &upPlace{}
 	place.admin, err = startAdmin(life, AdminOptions{
 		Addr: o.Addr, State: o.State, AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, TLS: o.TLS,
+		InsecureNoAuth: o.InsecureNoAuth, ownHooksToken: hooksToken, ownListenerToken: listenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, TLS: o.TLS, Proxies: o.Proxies,
 	}, v.Output)
 	if err != nil {
 		return nil, err
@@ -80,7 +81,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 		return nil, err
 	}
 	place.hooks, err = startHooks(life, HooksOptions{
-		Addr: o.HooksAddr, State: o.State, Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, SpoolMax: o.SpoolMax, TLS: o.TLS,
+		Addr: o.HooksAddr, State: o.State, Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, SpoolMax: o.SpoolMax, TLS: o.TLS, Proxies: o.Proxies,
 	}, forHooks, "hooks-addr", v.Output)
 	if err != nil {
 		return nil, err
@@ -103,17 +104,6 @@ func loopbackClient(life *lifecycle, s *socket, token secret.Value) (*api.Client
 		trust = pinned(s.tls)
 	}
 	return life.client(ClientOptions{Admin: s.loopbackURL(), Token: token}, trust)
-}
-
-// ownTokens makes tokens for the roles of this process, when admin asks for tokens at all.
-func (o *UpOptions) ownTokens() (forHooks, forListeners secret.Value) {
-	if len(o.AdminTokens)+len(o.HooksTokens)+len(o.ListenerTokens) == 0 {
-		return secret.Value{}, secret.Value{}
-	}
-	forHooks, forListeners = secret.New(rand.Text()), secret.New(rand.Text())
-	o.HooksTokens = append(o.HooksTokens[:len(o.HooksTokens):len(o.HooksTokens)], forHooks)
-	o.ListenerTokens = append(o.ListenerTokens[:len(o.ListenerTokens):len(o.ListenerTokens)], forListeners)
-	return forHooks, forListeners
 }
 
 // SecretFile is where `up` keeps the webhook secret that it made, in its state folder.

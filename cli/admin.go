@@ -60,6 +60,9 @@ func (p *program) adminOptions(c *urfave.Context) (app.AdminOptions, error) {
 		return o, app.Usagef("", "--lease is %v, and must be at least %v", o.Lease, app.MinLease)
 	}
 	var err error
+	if o.Proxies, err = p.proxies(c); err != nil {
+		return o, err
+	}
 	if o.Keep, err = p.keep(c); err != nil {
 		return o, err
 	}

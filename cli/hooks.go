@@ -51,6 +51,9 @@ func spoolMaxFlag() urfave.Flag {
 func (p *program) hooksOptions(c *urfave.Context, addr setting) (app.HooksOptions, error) {
 	o := app.HooksOptions{Addr: p.value(c, addr), InsecureNoSecret: c.Bool("insecure-no-secret"), TLS: p.tls(c)}
 	var err error
+	if o.Proxies, err = p.proxies(c); err != nil {
+		return o, err
+	}
 	if o.Client, err = p.clientOptions(c); err != nil {
 		return o, err
 	}

@@ -59,8 +59,12 @@ var (
 		flag: "state", env: "LIGHTSPEED_STATE", usage: "`FOLDER` where everything is kept that must be",
 		older: "$STATE_DIRECTORY, else $XDG_STATE_HOME/lightspeed, else ~/.local/state/lightspeed",
 	}
-	tlsCert   = setting{flag: "tls-cert", env: "LIGHTSPEED_TLS_CERT", usage: "`FILE` with the certificate to serve TLS with, PEM"}
-	tlsKey    = setting{flag: "tls-key", env: "LIGHTSPEED_TLS_KEY", usage: "`FILE` with its key, PEM"}
+	tlsCert      = setting{flag: "tls-cert", env: "LIGHTSPEED_TLS_CERT", usage: "`FILE` with the certificate to serve TLS with, PEM"}
+	tlsKey       = setting{flag: "tls-key", env: "LIGHTSPEED_TLS_KEY", usage: "`FILE` with its key, PEM"}
+	trustedProxy = setting{
+		flag: "trusted-proxy", env: "LIGHTSPEED_TRUSTED_PROXY",
+		usage: "`ADDRESSES` of proxies, as 10.0.0.1,10.1.0.0/16, whose X-Forwarded-For says where a request is from",
+	}
 	tlsCA     = setting{flag: "tls-ca", env: "LIGHTSPEED_TLS_CA", usage: "`FILE` with certificates to trust beside the system's, PEM"}
 	logFormat = setting{flag: "log-format", env: "LIGHTSPEED_LOG_FORMAT", def: "text", usage: "`FORMAT` of the log on stderr: text or json"}
 	logLevel  = setting{flag: "log-level", env: "LIGHTSPEED_LOG_LEVEL", def: "info", usage: "`LEVEL` from which on it is logged: debug, info, warn or error"}
@@ -70,7 +74,7 @@ var (
 var (
 	connection = []setting{adminURL, token, tlsCA}
 	logging    = []setting{logFormat, logLevel}
-	tlsServer  = []setting{tlsCert, tlsKey}
+	tlsServer  = []setting{tlsCert, tlsKey, trustedProxy}
 )
 
 // olderAdminURL reads ADMIN_DOMAIN and ADMIN_PORT, the names that earlier versions knew.
@@ -232,6 +236,11 @@ func (p *program) clientOptions(c *urfave.Context) (app.ClientOptions, error) {
 
 func (p *program) tls(c *urfave.Context) app.TLSFiles {
 	return app.TLSFiles{Cert: p.value(c, tlsCert), Key: p.value(c, tlsKey), CA: p.value(c, tlsCA)}
+}
+
+// proxies reads which proxies are believed.
+func (p *program) proxies(c *urfave.Context) (app.Proxies, error) {
+	return app.ParseProxies(p.value(c, trustedProxy))
 }
 
 // want takes a command's arguments: exactly those that are named.

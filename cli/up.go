@@ -48,7 +48,7 @@ func (p *program) upOptions(c *urfave.Context) (app.UpOptions, error) {
 	o := app.UpOptions{
 		Addr: a.Addr, HooksAddr: p.value(c, hooksAddr), State: a.State, InsecureNoSecret: c.Bool("insecure-no-secret"),
 		AdminTokens: a.AdminTokens, HooksTokens: a.HooksTokens, ListenerTokens: a.ListenerTokens, InsecureNoAuth: a.InsecureNoAuth,
-		Lease: a.Lease, AllowIdenticalBodies: a.AllowIdenticalBodies, Keep: a.Keep, TLS: a.TLS,
+		Lease: a.Lease, AllowIdenticalBodies: a.AllowIdenticalBodies, Keep: a.Keep, TLS: a.TLS, Proxies: a.Proxies,
 	}
 	if o.Secrets, err = p.secrets(c, webhookSecret); err != nil {
 		return o, err
