@@ -4,6 +4,7 @@
 # make chaos  real processes, killed, frozen and cut off; SEED and DURATION choose which and how long, RABBIT=false does
 #             without a broker
 # make image  the container image, built from the Dockerfile by buildah, and a delivery walked through roles started from it
+# make release  archives for linux and darwin, amd64 and arm64, with SHA256SUMS, in dist/release: the same bytes wherever it runs
 # make fuzz   every fuzz target for FUZZTIME (20 s)
 
 GO       ?= go
@@ -18,7 +19,7 @@ NEEDED       = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server
 bench: NEEDED += webhook:webhook strace:strace
 image: NEEDED += buildah:buildah debootstrap:debootstrap
 
-.PHONY: all build test check tools bench chaos image fuzz
+.PHONY: all build test check tools bench chaos image release fuzz
 
 all: build
 
@@ -51,6 +52,9 @@ bench: tools
 
 chaos: tools
 	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION) -rabbit=$(RABBIT)
+
+release:
+	deploy/release.sh
 
 image: tools
 	deploy/image.sh
