@@ -12,7 +12,7 @@ import (
 var imports = map[string]string{
 	"":        "cli",
 	"cli":     "app api event run match secret suggest listener/config",
-	"app":     "admin admin/store api broker broker/embedded broker/rabbit event hooks listener listener/config match notify notify/discord run secret",
+	"app":     "admin admin/store api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret",
 	"event":   "",
 	"secret":  "",
 	"run":     "event",
@@ -34,10 +34,11 @@ var imports = map[string]string{
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":         "api broker event fault match notify notify/commitstatus notify/discord run secret listener/config listener/journal listener/process",
-	"listener/config":  "match run secret suggest",
-	"listener/journal": "api fault run",
-	"listener/process": "",
+	"listener":          "api broker event fault match notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/process",
+	"listener/checkout": "secret listener/process",
+	"listener/config":   "match run secret suggest",
+	"listener/journal":  "api fault run",
+	"listener/process":  "",
 }
 
 // forTests is the same for packages that only tests, benchmarks and fault runs use; nothing above imports them.

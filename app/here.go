@@ -2,6 +2,7 @@ package app
 
 import (
 	"io"
+	"path/filepath"
 
 	"lightspeed/event"
 	"lightspeed/listener"
@@ -13,6 +14,7 @@ type RunOptions struct {
 	Config   config.Config
 	Delivery event.Delivery
 	Log      io.Writer // gets the run's output as it comes
+	State    string    // the state folder, where a checkout has its repositories and its tree
 }
 
 // Outcome is how a run ended.
@@ -24,5 +26,8 @@ func RunHere(stop Stop, out Output, o RunOptions) (Outcome, error) {
 	if err := checkConfigs([]config.Config{o.Config}); err != nil {
 		return Outcome{}, err
 	}
-	return listener.Here(stop.Soon, listener.HereOptions{Config: o.Config, Delivery: o.Delivery, Out: o.Log, Log: out.Log})
+	return listener.Here(stop.Soon, listener.HereOptions{
+		Config: o.Config, Delivery: o.Delivery, Out: o.Log, Log: out.Log,
+		State: filepath.Join(o.State, "run"), Mirrors: mirrors(o.State),
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/listener"
+	"lightspeed/listener/checkout"
 	"lightspeed/listener/config"
 	"lightspeed/notify"
 	"lightspeed/secret"
@@ -56,6 +57,12 @@ func checkConfigs(configs []config.Config) error {
 		if err := c.CheckCwd(); err != nil {
 			return &Error{Err: err, Usage: true}
 		}
+		if c.Checkout == nil {
+			continue
+		}
+		if err := checkout.Available(); err != nil {
+			return &Error{Err: fmt.Errorf("listener %q has a checkout: %w", c.Rules.Name, err), Hint: "install git", Usage: true}
+		}
 	}
 	return nil
 }
@@ -75,7 +82,7 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	if err := checkDiscordAPI(o.DiscordAPI); err != nil {
 		return nil, err
 	}
-	common := listener.Options{Admin: client, Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
+	common := listener.Options{Admin: client, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
 	group := &listeners{}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {

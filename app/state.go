@@ -34,6 +34,9 @@ func listenerState(state, name string) string {
 	return filepath.Join(state, "listener", strings.ReplaceAll(name, "/", "%2F"))
 }
 
+// mirrors is the folder of repositories within a state folder. All listeners share it.
+func mirrors(state string) string { return filepath.Join(state, "mirrors") }
+
 // stateError makes errors about a state folder name it, and adds what to do. Others pass.
 func stateError(err error) error {
 	for _, cause := range []error{fs.ErrPermission, fs.ErrNotExist, syscall.EROFS, syscall.ENOTDIR} {

@@ -16,15 +16,15 @@ func (p *program) run() *urfave.Command {
 		Name: "run", Category: groupTry,
 		Usage:     "run a config's commands for a delivery, here and now, as the listener would",
 		UsageText: "lightspeed run CONFIG --payload FILE [--event push] [--listener NAME]",
-		Description: `Needs no server. The commands get the environment and the files that they would get. Exit code 1 when the run does not
-pass, or when the delivery is not for this listener.
+		Description: `Needs no server. The commands get the environment and the files that they would get; with a checkout, a tree of the
+commit. Exit code 1 when the run does not pass, or when the delivery is not for this listener.
 
 Examples:
   lightspeed run deploy.json --payload push.json
   lightspeed deliveries payload DELIVERY | lightspeed run deploy.json --payload -`,
 		Flags: flags(append(payloadFlags(),
 			&urfave.StringFlag{Name: "listener", Usage: "the `NAME` of the listener, when the config has several"},
-		), logging),
+		), []setting{stateFolder}, logging),
 		Action: func(c *urfave.Context) error {
 			o, err := p.runOptions(c)
 			if err != nil {
@@ -63,8 +63,11 @@ func (p *program) runOptions(c *urfave.Context) (app.RunOptions, error) {
 		if name != one.Rules.Name && (name != "" || len(configs) > 1) {
 			continue
 		}
-		d, err := p.payload(c)
-		return app.RunOptions{Config: one, Delivery: d}, err
+		o := app.RunOptions{Config: one}
+		if o.Delivery, err = p.payload(c); err == nil && one.Checkout != nil {
+			o.State, err = p.state(c)
+		}
+		return o, err
 	}
 	if name == "" {
 		return app.RunOptions{}, app.Usagef("choose one with --listener", "%s has several listeners: %s", c.Args().First(), strings.Join(names, ", "))

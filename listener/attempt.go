@@ -157,7 +157,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
 		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),
-		mask: a.l.mask, progress: a.progress, at: a.entry.Log.Position,
+		mask: a.l.mask, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
 		started: func(id process.ID) {
 			fault.Point("listener.started")
 			if err := a.entry.SetStarted(journal.Process(id), a.progress.steps()); err != nil {

@@ -84,7 +84,7 @@ func environment(c config.Config, f facts) (env, leftOut []string) {
 	if _, set := c.Env["branch"]; set {
 		own = own[1:]
 	}
-	vars = append(vars, own...)
+	vars = append(append(vars, own...), variable{"LIGHTSPEED_WORKSPACE", c.Cwd})
 
 	last := map[string]string{}
 	for _, v := range vars {

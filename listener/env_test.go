@@ -27,7 +27,7 @@ func TestEnvironment(t *testing.T) {
 	clearEnvironment(t, map[string]string{
 		"PATH": "/bin", "HOME": "/home/x", "LC_ALL": "C", "LISTENER_TOKEN": "secret", "WANTED": "w", "LIGHTSPEED_TOKEN": "secret",
 	})
-	c := config.Config{Env: map[string]string{"HOME": "/other", "MINE": "1"}, PassEnv: []string{"WANTED", "NOT_SET"}}
+	c := config.Config{Cwd: "/w", Env: map[string]string{"HOME": "/other", "MINE": "1"}, PassEnv: []string{"WANTED", "NOT_SET"}}
 	f := facts{
 		run: "r1", attempt: 2, listener: "l", delivery: api.DeliveryHead{ID: "d", Event: "pull_request"}, payload: "/p", files: "/f",
 		event: event.Event{
@@ -40,7 +40,7 @@ func TestEnvironment(t *testing.T) {
 		"LIGHTSPEED_ACTION=opened", "LIGHTSPEED_ATTEMPT=2", "LIGHTSPEED_BASE=main", "LIGHTSPEED_BEFORE=", "LIGHTSPEED_BRANCH=feature/x",
 		"LIGHTSPEED_DELIVERY=d", "LIGHTSPEED_EVENT=pull_request", "LIGHTSPEED_FILES_FILE=/f", "LIGHTSPEED_LISTENER=l",
 		"LIGHTSPEED_PAYLOAD_FILE=/p", "LIGHTSPEED_PR=7", "LIGHTSPEED_PUSHER=ann", "LIGHTSPEED_REF=refs/pull/7/head",
-		"LIGHTSPEED_REPO=a/b", "LIGHTSPEED_RUN_ID=r1", "LIGHTSPEED_SHA=abc", "LIGHTSPEED_TAG=", "LIGHTSPEED_URL=https://x",
+		"LIGHTSPEED_REPO=a/b", "LIGHTSPEED_RUN_ID=r1", "LIGHTSPEED_SHA=abc", "LIGHTSPEED_TAG=", "LIGHTSPEED_URL=https://x", "LIGHTSPEED_WORKSPACE=/w",
 		"LOGNAME=", "MINE=1", "PATH=/bin", "SHELL=", "TMPDIR=", "TZ=", "USER=", "WANTED=w", "branch=feature/x",
 	}
 	if diff := cmp.Diff(want, env); diff != "" || leftOut != nil {

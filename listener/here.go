@@ -23,6 +23,9 @@ type HereOptions struct {
 	Delivery event.Delivery
 	Out      io.Writer // gets the output as it comes
 	Log      *slog.Logger
+
+	// For a config with a checkout: a folder for the runs' trees, which runs here may share, and that of Options.
+	State, Mirrors string
 }
 
 // counter counts what is written.
@@ -78,7 +81,12 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 	}
 	out := &counter{out: o.Out}
 	p := newProgress(o.Config.Exec)
-	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), progress: p, at: out.written.Load}.run(ctx)
+	w := newWorkspaces(o.State, o.Mirrors, o.Log)
+	if o.Config.Checkout != nil {
+		defer w.wait()
+		w.clear()
+	}
+	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), workspaces: w, progress: p, at: out.written.Load}.run(ctx)
 	outcome.Steps = p.steps()
 	return outcome, nil
 }

@@ -47,13 +47,15 @@ type job struct {
 	progress *progress    // of config.Exec
 	at       func() int64 // where in the output what is written next will stand
 
+	workspaces *workspaces // of runs that get a tree of their own
+
 	// orphanGrace, when not 0, ends what runs when this process dies; see process.Options.
 	orphanGrace time.Duration
 
 	log *slog.Logger
 }
 
-// run runs the steps, and ends what they leave running.
+// run makes the run's workspace, runs the steps, and ends what they leave running.
 func (j job) run(ctx context.Context) Outcome {
 	ctx, cancel := j.limit(ctx)
 	defer cancel()
@@ -63,6 +65,11 @@ func (j job) run(ctx context.Context) Outcome {
 		written := j.at
 		j.out, j.at = hiding, func() int64 { return written() + int64(hiding.Held()) }
 	}
+	leave, wrong := j.enter(ctx)
+	if wrong != nil {
+		return *wrong
+	}
+	defer leave()
 	tree, err := process.New(process.Options{Marks: j.facts.marks(), Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace, Grace: j.grace})
 	if err != nil {
 		j.log.Error("run cannot be started", "err", err)

@@ -35,11 +35,15 @@ type plan struct {
 	Grace       time.Duration
 	Concurrency int
 	OnLost      string
+	CloneURL    string
 }
 
 func (p plan) config() config.Config {
 	c := conf(p.Scripts...)
 	c.Grace, c.Concurrency, c.OnLost = p.Grace, p.Concurrency, p.OnLost
+	if p.CloneURL != "" {
+		c.Checkout = &config.Checkout{URL: p.CloneURL}
+	}
 	return c
 }
 
@@ -53,7 +57,7 @@ func child() {
 		panic(err)
 	}
 	l, err := New(Options{
-		Config: p.config(), Admin: client, State: os.Getenv(childState), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Config: p.config(), Admin: client, State: os.Getenv(childState), Mirrors: filepath.Join(os.Getenv(childState), "mirrors"), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		panic(err)
@@ -72,6 +76,9 @@ type victim struct {
 func startVictim(t *testing.T, f *fakeAdmin, c config.Config, state string) *victim {
 	t.Helper()
 	p := plan{Grace: c.Grace, Concurrency: c.Concurrency, OnLost: c.OnLost}
+	if c.Checkout != nil {
+		p.CloneURL = c.Checkout.URL
+	}
 	for _, step := range c.Exec {
 		p.Scripts = append(p.Scripts, step.Run)
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	Admin     *api.Client
 	Broker    broker.Consumer // tells of work; nil: there is none, and claims wait at admin
 	State     string          // folder of this listener alone; it is made when it is not there
+	Mirrors   string          // folder of repositories, shared by all listeners; needed for a config with a checkout
 	Temporary bool            // admin forgets the listener when it leaves
 	Log       *slog.Logger    // required
 	Ready     func()          // called once, when it is registered and listening; may be nil
@@ -63,6 +64,8 @@ type Listener struct {
 	outdated   bool
 	lease      time.Duration
 	hints      *hints
+
+	workspaces *workspaces
 
 	mu      sync.Mutex
 	running map[run.Ref]*attempt
@@ -96,6 +99,7 @@ func New(o Options) (*Listener, error) {
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
 		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
+		workspaces: newWorkspaces(o.State, o.Mirrors, o.Log),
 	}, nil
 }
 
@@ -110,6 +114,7 @@ func (l *Listener) Close() error {
 func (l *Listener) Run(ctx context.Context) error {
 	defer l.journal.Close()
 	defer l.hints.close()
+	defer l.workspaces.wait()
 	defer l.teller.run()()
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopReporting()

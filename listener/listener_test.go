@@ -85,7 +85,7 @@ func launch(t *testing.T, f *fakeAdmin, c config.Config, state string, temporary
 	s := &subject{admin: f, state: state, said: &said{}, ended: make(chan error, 1)}
 	var err error
 	s.Listener, err = New(Options{
-		Config: c, Admin: f.client(), State: state, Temporary: temporary,
+		Config: c, Admin: f.client(), State: state, Mirrors: filepath.Join(state, "mirrors"), Temporary: temporary,
 		Log: slog.New(slog.NewTextHandler(s.said, nil)),
 	})
 	if err != nil {

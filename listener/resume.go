@@ -16,6 +16,7 @@ import (
 func (l *Listener) resume(ctx, reporting context.Context) error {
 	held := l.journal.Held()
 	l.endLeftovers(ctx, held)
+	l.workspaces.clear()
 	if err := l.register(ctx); err != nil || !l.registered {
 		return err
 	}

@@ -19,6 +19,8 @@ type Config struct {
 	Exec  []Step      // what it runs, in order; at least one
 	Cwd   string      // folder that the steps run in, absolute; CheckCwd says whether it is there
 
+	Checkout *Checkout // nil: the steps run in Cwd, else in a tree of the commit
+
 	Env     map[string]string // variables set for the steps
 	PassEnv []string          // names of variables that the steps get from the listener's environment
 
@@ -99,6 +101,9 @@ func (c Config) Tells() bool { return !c.DiscordHook.IsZero() || !c.GithubStatus
 // CheckCwd says whether the folder is there. A listener asks before it listens; checking a config does not,
 // for that may be done on another machine.
 func (c Config) CheckCwd() error {
+	if c.Checkout != nil {
+		return nil
+	}
 	info, err := os.Stat(c.Cwd)
 	switch {
 	case err != nil:
@@ -122,6 +127,9 @@ func (c Config) CheckSecrets() error {
 // the config itself, which they could read.
 func (c Config) Masked() []secret.Value {
 	values := []secret.Value{c.DiscordHook, c.GithubStatusToken}
+	if c.Checkout != nil {
+		values = append(values, c.Checkout.Token)
+	}
 	for _, v := range c.Secrets {
 		values = append(values, v)
 	}

@@ -35,7 +35,7 @@ var keys = []key{
 	{"deletes", yesOrNo(func(c *Config) *bool { return &c.Rules.Deletes })},
 	{"exec", (*listener).exec},
 	{"cwd", (*listener).cwd},
-	{"checkout", nil},
+	{"checkout", (*listener).checkout},
 	{"env", (*listener).env},
 	{"pass_env", (*listener).passEnv},
 	{"secrets", (*listener).secrets},
@@ -99,6 +99,7 @@ func (d *decoder) readListener(v hujson.Value) *listener {
 	l.require(v.StartOffset, "name", `as in "name": "my-repo"`)
 	l.require(v.StartOffset, "exec", `as in "exec": ["make test"]`)
 	l.checkSources()
+	l.considerCheckout()
 	l.consider()
 	return l
 }

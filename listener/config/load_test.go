@@ -209,7 +209,8 @@ func TestAllKeys(t *testing.T) {
 			{Name: "smoke test", Argv: []string{"make", "smoke"}, Cwd: "smoke", Env: map[string]string{"STAGE": "test"}, Timeout: 5 * time.Minute},
 			{Name: "step 4", Run: "./tell", If: IfFailure}, {Name: "step 5", Run: "make clean", If: Always},
 		},
-		Cwd: filepath.Join(folder, "work"),
+		Cwd:      filepath.Join(folder, "work"),
+		Checkout: &Checkout{URL: "https://git.example.com/{repo}.git", Depth: 3, Submodules: true, Keep: true},
 		Env: map[string]string{
 			"STAGE": "live", "EMPTY": "", "http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
 		},
@@ -220,7 +221,7 @@ func TestAllKeys(t *testing.T) {
 		NotifyOn:      "change", GithubURL: "https://git.example.com",
 	}
 	got := configs[0]
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}), cmpopts.IgnoreFields(Config{}, "Secrets"), cmpopts.IgnoreTypes(secret.Value{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(Config{}, Checkout{}), cmpopts.IgnoreFields(Config{}, "Secrets"), cmpopts.IgnoreTypes(secret.Value{})); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
 	if !got.DiscordHook.Equal("https://discord.com/api/webhooks/123456789012345678/a-Token_1") {
@@ -229,8 +230,11 @@ func TestAllKeys(t *testing.T) {
 	if !got.GithubStatusToken.Equal("ghp_fromEnvironment") {
 		t.Error("github_status_token was not read from its variable")
 	}
-	if v := got.Secrets["DEPLOY_TOKEN"]; len(got.Secrets) != 1 || !v.Equal("ghp_fromEnvironment") || len(got.Masked()) != 3 {
+	if v := got.Secrets["DEPLOY_TOKEN"]; len(got.Secrets) != 1 || !v.Equal("ghp_fromEnvironment") || len(got.Masked()) != 4 {
 		t.Error("secrets were not read")
+	}
+	if !got.Checkout.Token.Equal("ghp_fromEnvironment") {
+		t.Error("checkout.token was not read from its variable")
 	}
 	if !got.Tells() {
 		t.Error("tells nobody")

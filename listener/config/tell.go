@@ -237,6 +237,9 @@ func loopback(host string) bool {
 func (l *listener) considerTelling() {
 	for _, pair := range [][2]string{{"discord_notify", "discord_hook"}, {"github_url", "github_status_token"}} {
 		offset, given := l.given[pair[0]]
+		if pair[0] == "github_url" && l.cfg.Checkout != nil {
+			continue // that is where repositories are fetched from
+		}
 		if _, has := l.given[pair[1]]; given && !has {
 			l.warn(offset, "", "%s: has no effect without %s", pair[0], pair[1])
 		}
