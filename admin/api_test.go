@@ -113,7 +113,7 @@ func TestAbsentIsNull(t *testing.T) {
 	queued := f.run(id).QueuedAt.Format(time.RFC3339Nano)
 	want := `{"id":"` + id + `","listener":"web","delivery":"d1","cause":"delivery","retry_of":null,"event":"push","repo":"acme/web","ref":"refs/heads/main",` +
 		`"branch":"main","tag":null,"sha":"` + sha("cd1") + `","pr":null,"status":"queued","attempt":0,"reason":null,"exit_code":null,"queued_at":"` + queued + `",` +
-		`"started_at":null,"finished_at":null,"log_bytes":0,"log_cut":false,"cancel_requested_at":null,"slot_held_until":null,"attempts":[]}`
+		`"started_at":null,"finished_at":null,"log_bytes":0,"log_cut":false,"cancel_requested_at":null,"slot_held_until":null,"attempts":[],"notices":[]}`
 	if body != want {
 		t.Errorf("got  %s\nwant %s", body, want)
 	}

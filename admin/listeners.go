@@ -50,7 +50,7 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 		s.leases.renew(ref, time.Now().UTC())
 	}
 	return writeJSON(w, http.StatusOK, api.Registered{
-		Listener: name, Revision: done.Revision, Outdated: done.Outdated, LeaseS: s.leases.seconds(), Broker: s.hints.broker(name),
+		Listener: name, Revision: done.Revision, Outdated: done.Outdated, LeaseS: s.leases.seconds(), Broker: s.hints.broker(name), Page: s.opt.PublicURL,
 	})
 }
 

@@ -152,7 +152,7 @@ func (l *listener) finish(c *api.Claim, status run.State) run.Run {
 	if err != nil {
 		l.f.Fatal(err)
 	}
-	return r
+	return r.Run
 }
 
 func refOf(c *api.Claim) run.Ref { return run.Ref{Run: c.Run.ID, Attempt: c.Attempt} }

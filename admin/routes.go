@@ -33,6 +33,7 @@ func (s *Server) table() []route {
 		{"GET", v1 + "/listeners/{name}", readers, s.getListener},
 		{"DELETE", v1 + "/listeners/{name}", listening, s.deleteListener},
 		{"POST", v1 + "/listeners/{name}/trigger", people, s.postTrigger},
+		{"POST", v1 + "/listeners/{name}/tellings", listening, s.postTelling},
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
 
 		{"GET", v1 + "/runs", readers, s.getRuns},
@@ -45,6 +46,8 @@ func (s *Server) table() []route {
 		{"GET", v1 + "/runs/{id}/log", readers, s.getLog},
 		{"POST", v1 + "/runs/{id}/steps", listening, s.postSteps},
 		{"POST", v1 + "/runs/{id}/finish", listening, s.postFinish},
+		{"POST", v1 + "/runs/{id}/notices", listening, s.postNotice},
+		{"POST", v1 + "/runs/{id}/told", listening, s.postTold},
 
 		{"POST", v1 + "/prune", people, s.postPrune},
 		{"GET", v1 + "/tokens", people, s.getTokens},

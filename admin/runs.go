@@ -41,14 +41,19 @@ func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) answerRun(w http.ResponseWriter, r *http.Request, status int, id string) error {
-	found, err := s.store.Run(r.Context(), id)
-	if err == nil {
-		err = s.showLog(&found)
-	}
+	found, err := s.shownRun(r, id)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, status, found)
+}
+
+func (s *Server) shownRun(r *http.Request, id string) (run.Run, error) {
+	found, err := s.store.Run(r.Context(), id)
+	if err == nil {
+		err = s.showLog(&found)
+	}
+	return found, err
 }
 
 // showLog says how much of the log there is of attempts that may still send some.
@@ -190,7 +195,19 @@ func (s *Server) postFinish(w http.ResponseWriter, r *http.Request) error {
 	if err := s.finish(r, ref, f); err != nil {
 		return err
 	}
-	return s.answerRun(w, r, http.StatusOK, ref.Run)
+	return s.answerFinish(w, r, ref.Run)
+}
+
+func (s *Server) answerFinish(w http.ResponseWriter, r *http.Request, id string) error {
+	found, err := s.shownRun(r, id)
+	if err != nil {
+		return err
+	}
+	told, err := s.store.ToldByAnother(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.Finished{Run: found, Told: told})
 }
 
 func (s *Server) finish(r *http.Request, ref run.Ref, f api.Finish) error {

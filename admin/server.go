@@ -42,6 +42,7 @@ type Options struct {
 	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
 	Keep                 store.Retention  // how much is kept; its zero value keeps everything
 	AllowIdenticalBodies bool             // do not take a body that was stored before for a duplicate
+	PublicURL            string           // address under which people find the page, without a slash at its end; empty: not known
 	Announcer            broker.Announcer // nil: there is no broker, and claims wait
 	Log                  *slog.Logger
 }
@@ -134,6 +135,9 @@ func (s *Server) committed(changes []store.Change) {
 	s.leases.committed(changes)
 	for _, c := range changes {
 		s.hub.wake(c.Run)
+		if c.Status.Ended() && c.Attempt > 0 {
+			s.hub.wake(tellingsOf(c.Listener))
+		}
 	}
 }
 

@@ -93,6 +93,7 @@ type Registered struct {
 	Outdated bool   `json:"outdated"` // another instance has set newer settings: this one gets no work
 	LeaseS   int    `json:"lease_s"`
 	Broker   string `json:"broker"` // names admin's broker; empty when there is none
+	Page     string `json:"page"`   // address under which people find admin's page; empty when it was not told
 }
 
 // ClaimRequest is the body of POST queues/{name}/claim?wait=30s (at most MaxWait).
@@ -110,6 +111,9 @@ type Claim struct {
 	LeaseS   int          `json:"lease_s"`
 	Delivery DeliveryHead `json:"delivery"`
 	Payload  []byte       `json:"payload"` // base64 of the raw body
+
+	// Memos are what listeners noted when they told people of earlier attempts of the run, by target.
+	Memos map[string]string `json:"memos,omitempty"`
 }
 
 // DeliveryHead is what is needed beside the payload to read a delivery.

@@ -166,8 +166,8 @@ func (c *Client) Steps(ctx context.Context, ref run.Ref, steps []run.Step) error
 }
 
 // Finish says how an attempt ended.
-func (c *Client) Finish(ctx context.Context, ref run.Ref, f Finish) (run.Run, error) {
-	var r run.Run
+func (c *Client) Finish(ctx context.Context, ref run.Ref, f Finish) (Finished, error) {
+	var r Finished
 	err := c.call(ctx, http.MethodPost, runPath(ref.Run, "/finish"), attemptQuery(ref), f, &r)
 	return r, err
 }

@@ -24,6 +24,7 @@ type AdminOptions struct {
 	Lease                time.Duration // 0: admin's default
 	AllowIdenticalBodies bool
 	Keep                 Retention
+	PublicURL            string         // where people find the page, for links to it; empty: there are none
 	RabbitURLs           []secret.Value // of one broker, tried in turn; none: claims wait
 	TLS                  TLSFiles
 	Proxies              Proxies
@@ -64,6 +65,10 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	page, err := publicURL(o.PublicURL)
+	if err != nil {
+		return nil, err
+	}
 	socket, err := life.openSocket("admin", "addr", o.Addr, tls)
 	if err != nil {
 		return nil, err
@@ -76,7 +81,8 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	server, err := admin.New(admin.Options{
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, Log: out.Log.With("role", "admin"),
+		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies,
+		Keep: o.Keep, PublicURL: page, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)

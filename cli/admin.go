@@ -22,7 +22,7 @@ Examples:
 		Flags: flags(append(adminFlags(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "serve everyone who reaches the address, without tokens"},
 			rabbitHost,
-		), []setting{adminAddr, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
+		), []setting{adminAddr, publicURL, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
@@ -54,7 +54,7 @@ func adminFlags() []urfave.Flag {
 func (p *program) adminOptions(c *urfave.Context) (app.AdminOptions, error) {
 	o := app.AdminOptions{
 		Addr: p.value(c, adminAddr), InsecureNoAuth: c.Bool("insecure-no-auth"), Lease: c.Duration("lease"),
-		AllowIdenticalBodies: c.Bool("allow-identical-bodies"), TLS: p.tls(c),
+		AllowIdenticalBodies: c.Bool("allow-identical-bodies"), PublicURL: p.value(c, publicURL), TLS: p.tls(c),
 	}
 	if o.Lease < app.MinLease {
 		return o, app.Usagef("", "--lease is %v, and must be at least %v", o.Lease, app.MinLease)

@@ -177,6 +177,11 @@ func (p *program) showRun(c *urfave.Context, r run.Run) error {
 			t.add(cell{row.name, bold}, cell{row.value, ""})
 		}
 	}
+	for _, n := range r.Notices {
+		if n.Status != run.Told {
+			t.add(cell{n.Target, bold}, noticeCell(n))
+		}
+	}
 	if err := t.print(p.Stdout, p.out); err != nil || len(r.Attempts) == 0 {
 		return err
 	}

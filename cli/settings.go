@@ -47,6 +47,9 @@ var (
 	listenerToken = setting{
 		flag: "listener-token", env: "LIGHTSPEED_LISTENER_TOKEN", secret: true, usage: "`TOKEN` for listeners (repeatable)",
 	}
+	publicURL = setting{
+		flag: "public-url", env: "LIGHTSPEED_PUBLIC_URL", usage: "`URL` under which people find the page; messages and commit statuses link to it",
+	}
 	webhookSecret = setting{
 		flag: "secret", env: "LIGHTSPEED_SECRET", secret: true, usage: "`SECRET` that GitHub signs with (repeatable, to change it)",
 	}

@@ -87,7 +87,9 @@ var points = []point{
 	{name: "listener.ended", role: "listener", play: pushes, first: "lost"},
 	{name: "journal.json.written", nth: 4, role: "listener", play: pushes, first: "lost"},
 	{name: "journal.json.named", nth: 4, role: "listener", play: pushes},
+	{name: "listener.start.told", role: "listener", play: pushes, first: "lost"},
 	{name: "listener.settled", role: "listener", play: pushes},
+	{name: "listener.end.told", role: "listener", play: pushes},
 	{name: "listener.finishing", role: "listener", play: pushes},
 	{name: "listener.finished", role: "listener", play: pushes},
 	{name: "journal.claim.removed", role: "listener", play: pushes},
@@ -109,6 +111,7 @@ var points = []point{
 	{name: "listener.log.sending", role: "listener", play: cutOff, first: "lost"},
 	{name: "listener.finishing", role: "listener", play: cutOff, first: "lost"},
 	{name: "listener.finished", role: "listener", play: cutOff, first: "lost"},
+	{name: "listener.lost.told", role: "listener", play: cutOff, first: "lost"},
 	{name: "journal.claim.removed", role: "listener", play: cutOff, first: "lost"},
 }
 

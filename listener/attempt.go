@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
 	"lightspeed/listener/process"
+	"lightspeed/notify"
 	"lightspeed/run"
 )
 
@@ -23,9 +25,8 @@ type attempt struct {
 	ref   run.Ref
 	entry *journal.Entry
 	log   *slog.Logger
-	story *story // what people are told of it
-
-	failedStep string // its name; empty: none failed
+	story notify.Notice // what people are told of it, but for how it stands
+	begun sync.Once     // they were told that it runs
 
 	over     atomic.Bool // admin takes nothing of it any more
 	ending   atomic.Bool // its end is being reported: that a renewal is refused says nothing now
@@ -50,7 +51,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	}
 	fault.Point("listener.journaled")
 	a := l.newAttempt(entry)
-	a.story = l.newStory(entry.Claim(), e, time.Now().UTC())
+	a.story = l.story(entry.Claim(), e, time.Now().UTC())
 	a.progress = newProgress(l.opt.Config.Exec)
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
@@ -163,7 +164,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 			if err := a.entry.SetStarted(journal.Process(id), a.progress.steps()); err != nil {
 				a.log.Warn("journal could not note the run's process", "err", err)
 			}
-			a.story.start()
+			a.tellStart()
 		},
 	}.run(ctx)
 }
@@ -194,7 +195,6 @@ func (a *attempt) settle(o Outcome) {
 	}
 	fault.Point("listener.settled")
 	a.log.Info("run ended", "status", o.Status, "reason", o.Reason, "log_bytes", size)
-	a.failedStep = o.Step
 }
 
 // report hands in what is missing of the log and how the attempt ended, until admin has it. The log may
@@ -205,7 +205,7 @@ func (a *attempt) report(ctx context.Context, ship *shipment) {
 		f := *a.entry.Result()
 		f.LogBytes = min(f.LogBytes, ship.limit)
 		fault.Point("listener.finishing")
-		var done run.Run
+		var done api.Finished
 		err := a.l.admin.try(ctx, a.log, "reporting the run's end", func(ctx context.Context) (err error) {
 			done, err = a.l.opt.Admin.Finish(ctx, a.ref, f)
 			return err

@@ -28,7 +28,6 @@ func (s *stop) Error() string { return s.reason }
 type Outcome struct {
 	Status   run.State
 	Reason   string // plain words; empty when it passed
-	Step     string // name of the step that did not succeed; empty when none was at work
 	ExitCode *int   // of the command that decided; nil when it was ended by a signal or never started
 
 	Steps []run.Step // of Here: each step, with its place in the output
@@ -77,7 +76,7 @@ func (j job) run(ctx context.Context) Outcome {
 	}
 	outcome := j.steps(ctx, tree)
 	j.sayRest(tree, tree.End(ctx))
-	outcome.Reason, outcome.Step = j.mask.String(outcome.Reason), j.mask.String(outcome.Step)
+	outcome.Reason = j.mask.String(outcome.Reason)
 	return outcome
 }
 

@@ -63,6 +63,7 @@ type Listener struct {
 	registered bool
 	outdated   bool
 	lease      time.Duration
+	page       string // where people find admin's page; empty: not known
 	hints      *hints
 
 	workspaces *workspaces
@@ -124,7 +125,9 @@ func (l *Listener) Run(ctx context.Context) error {
 		if l.opt.Ready != nil {
 			l.opt.Ready()
 		}
+		stop := l.tellForOthers()
 		refused = l.work(ctx, reporting)
+		stop()
 	}
 	l.sayWhatRuns()
 	l.works.Wait()

@@ -32,7 +32,7 @@ func (l *Listener) register(ctx context.Context) error {
 	fault.Point("listener.registered")
 	l.registered = true
 	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
-	l.hints.admins = answer.Broker
+	l.hints.admins, l.page = answer.Broker, answer.Page
 	l.setOutdated(answer.Outdated)
 	return nil
 }

@@ -141,14 +141,12 @@ func (j job) outcome(ctx context.Context, step string, r process.Result) Outcome
 	var start *process.StartError
 	switch {
 	case r.Stopped:
-		o := j.stopped(ctx, r)
-		o.Step = step
-		return o
+		return j.stopped(ctx, r)
 	case errors.As(r.Err, &start):
 		j.log.Error("command could not be started", "step", step, "err", start.Err)
-		return Outcome{Status: run.Errored, Step: step, Reason: step + ": could not be started: " + start.Reason}
+		return Outcome{Status: run.Errored, Reason: step + ": could not be started: " + start.Reason}
 	}
-	o := Outcome{Status: run.Failed, Step: step, Reason: step + ": " + r.String()}
+	o := Outcome{Status: run.Failed, Reason: step + ": " + r.String()}
 	if r.ExitCode >= 0 {
 		o.ExitCode = &r.ExitCode
 	}

@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -10,6 +11,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/fault"
 	"lightspeed/listener/config"
 	"lightspeed/notify"
 	"lightspeed/notify/commitstatus"
@@ -52,11 +54,24 @@ func newTeller(o Options) (*teller, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := notify.New(notify.Options{Dir: filepath.Join(o.State, "notify"), Routes: routes, Log: o.Log})
+	d, err := notify.New(notify.Options{Dir: filepath.Join(o.State, "notify"), Routes: routes, Report: reporter(o.Admin), Log: o.Log})
 	if err != nil {
 		return nil, err
 	}
 	return &teller{d}, nil
+}
+
+// reporter has the run show at admin how telling went.
+func reporter(admin *api.Client) func(context.Context, notify.Result) error {
+	return func(ctx context.Context, r notify.Result) error {
+		err := admin.Notified(ctx, run.Ref{Run: r.Run, Attempt: r.Attempt}, api.Notified{
+			Target: r.Target, Status: run.NoticeStatus(r.Status), Error: r.Error, Hint: r.Hint, Memo: r.Memo, State: r.State, At: r.At,
+		})
+		if err != nil {
+			return &notify.Error{Message: err.Error(), Final: final(err)}
+		}
+		return nil
+	}
 }
 
 // run tells until stop is called. That tells what is left as long as it works, for seconds at most, and returns
@@ -81,76 +96,26 @@ func (t *teller) tell(n notify.Notice) {
 	}
 }
 
-// story is what is told of one attempt. Its parts are told in their order.
-type story struct {
-	teller *teller
-	notice notify.Notice
-	begun  sync.Once
-}
-
-// newStory is the story of an attempt that was claimed for an event.
-func (l *Listener) newStory(c api.Claim, e event.Event, began time.Time) *story {
-	r := c.Run
+// about is what is told of an attempt of a run, but for how it stands. page is where people find admin's; it may be
+// empty.
+func about(listener, page string, r run.Run, attempt int, e event.Event, memos map[string]string) notify.Notice {
 	n := notify.Notice{
-		Listener: l.name, Run: r.ID, Attempt: c.Attempt, Cause: r.Cause, Host: l.host, Event: notify.HeadOf(e), QueuedAt: r.QueuedAt, StartedAt: began,
+		Listener: listener, Run: r.ID, Attempt: attempt, Cause: r.Cause, Event: notify.HeadOf(e), QueuedAt: r.QueuedAt, Memos: memos,
 	}
 	if r.RetryOf != nil {
 		n.RetryOf = *r.RetryOf
 	}
-	return &story{teller: l.teller, notice: n}
+	if page != "" {
+		n.Page = page + "/runs/" + url.PathEscape(r.ID)
+	}
+	return n
 }
 
-// start tells that the commands run.
-func (s *story) start() {
-	s.begun.Do(func() {
-		n := s.notice
-		n.State = run.Running
-		s.teller.tell(n)
-	})
-}
-
-// end tells how the attempt ended, at the time given. What was never started is told by whoever starts it.
-func (s *story) end(f api.Finish, step string, at time.Time, tail notify.Tail) {
-	if f.Status == run.NotStarted {
-		return
-	}
-	n := s.notice
-	n.State, n.Reason, n.ExitCode, n.Step, n.FinishedAt, n.Log = f.Status, f.Reason, f.ExitCode, step, at, tail
-	s.teller.tell(n)
-}
-
-// tellEnd tells how the attempt ended, when that is known now. Of an attempt that was lost admin is asked first: it
-// may go on elsewhere.
-func (a *attempt) tellEnd() {
-	f := a.entry.Result()
-	if f.Status != run.Lost && !a.over.Load() {
-		a.tellResult(*f)
-	}
-}
-
-// tellLost tells of an attempt that was lost what admin has made of the run: nothing while it waits to be started
-// anew.
-func (a *attempt) tellLost(r run.Run) {
-	f := *a.entry.Result()
-	if f.Status != run.Lost || !r.Status.Ended() {
-		return
-	}
-	if f.Status = r.Status; r.Reason != nil {
-		f.Reason = *r.Reason
-	}
-	a.tellResult(f)
-}
-
-func (a *attempt) tellResult(f api.Finish) {
-	if a.l.teller == nil {
-		return
-	}
-	size, _ := a.entry.Log.Size()
-	tail, err := notify.ReadTail(a.entry.Log, size)
-	if err != nil {
-		a.log.Warn("the end of the log cannot be read: it is not told", "err", err)
-	}
-	a.story.end(f, a.failedStep, a.entry.EndedAt(), tail)
+// story is what is told of an attempt of this listener's own.
+func (l *Listener) story(c api.Claim, e event.Event, began time.Time) notify.Notice {
+	n := about(l.name, l.page, c.Run, c.Attempt, e, c.Memos)
+	n.Host, n.StartedAt = l.host, began
+	return n
 }
 
 // recall is the story of an attempt that an earlier process of this listener has begun.
@@ -159,10 +124,70 @@ func (a *attempt) recall() {
 		return
 	}
 	claim := a.entry.Claim()
+	claim.Run.ID, claim.Attempt = a.ref.Run, a.ref.Attempt // also where the rest was torn
 	body, err := os.ReadFile(a.entry.PayloadFile())
 	if err != nil {
 		a.log.Error("delivery cannot be read: what is told of its run says little", "err", err)
 	}
 	e, _ := event.Parse(event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: body})
-	a.story = a.l.newStory(claim, e, a.entry.BeganAt())
+	a.story = a.l.story(claim, e, a.entry.BeganAt())
+}
+
+// tellStart tells that the commands run; once, however many there are.
+func (a *attempt) tellStart() {
+	a.begun.Do(func() {
+		n := a.story
+		n.State = run.Running
+		a.l.teller.tell(n)
+		fault.Point("listener.start.told")
+	})
+}
+
+// tellEnd tells how the attempt ended, when that is known now. Of one that was lost admin is asked first: the run
+// may go on elsewhere. Of one that never started nobody has heard.
+func (a *attempt) tellEnd() {
+	f := *a.entry.Result()
+	if f.Status != run.Lost && f.Status != run.NotStarted && !a.over.Load() {
+		a.tellResult(f, false)
+		fault.Point("listener.end.told")
+	}
+}
+
+// tellLost tells of an attempt that was lost what admin has made of the run: nothing while it waits to be started
+// anew. Another listener may have called people for it.
+func (a *attempt) tellLost(done api.Finished) {
+	f := *a.entry.Result()
+	if f.Status != run.Lost || !done.Status.Ended() {
+		return
+	}
+	if f.Status = done.Status; done.Reason != nil {
+		f.Reason = *done.Reason
+	}
+	a.tellResult(f, done.Told)
+	fault.Point("listener.lost.told")
+}
+
+func (a *attempt) tellResult(f api.Finish, quiet bool) {
+	if a.l.teller == nil {
+		return
+	}
+	size, _ := a.entry.Log.Size()
+	tail, err := notify.ReadTail(a.entry.Log, size)
+	if err != nil {
+		a.log.Warn("the end of the log cannot be read: it is not told", "err", err)
+	}
+	n := a.story
+	n.State, n.Reason, n.ExitCode, n.Step, n.FinishedAt = f.Status, f.Reason, f.ExitCode, failedStep(f.Steps), a.entry.EndedAt()
+	n.Log, n.Quiet = tail, quiet
+	a.l.teller.tell(n)
+}
+
+// failedStep is the name of the first step that did not succeed; empty when none was at work.
+func failedStep(steps []run.Step) string {
+	for _, s := range steps {
+		if s.Status.Ended() && s.Status != run.Passed && s.Status != run.Skipped {
+			return s.Name
+		}
+	}
+	return ""
 }

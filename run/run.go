@@ -66,6 +66,7 @@ type Run struct {
 	// processes may still run on the last attempt's host.
 	SlotHeldUntil *time.Time `json:"slot_held_until"`
 	Attempts      []Attempt  `json:"attempts"`
+	Notices       []Notice   `json:"notices"` // how telling people went, by target
 }
 
 // Attempt is one handing-out of a run to one listener. Its number is the fencing token: what an older

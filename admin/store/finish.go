@@ -121,6 +121,9 @@ func (tx *Tx) endAttempt(h holding, f api.Finish) error {
 // finishLate takes the result of an attempt that was given up. That it was lost is all that a listener may
 // know too: then only the slot is free again.
 func (tx *Tx) finishLate(h holding, f api.Finish) error {
+	if err := tx.tellsItself(h.seq); err != nil {
+		return err
+	}
 	if f.Status == run.Lost || f.Status == run.NotStarted {
 		return tx.lostForGood(h, f)
 	}
@@ -235,6 +238,9 @@ func (s *Store) GiveUp(ctx context.Context, ref run.Ref, reason string) error {
 
 func (tx *Tx) loseHolding(h holding, reason string) error {
 	if err := legal(h.seq, h.status, run.Lost); err != nil {
+		return err
+	}
+	if err := tx.oweTelling(h.seq, h.instance); err != nil {
 		return err
 	}
 	until := h.clock + h.limitS

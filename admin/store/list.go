@@ -61,7 +61,7 @@ func (v view) runAt(seq int64) (r run.Run, err error) {
 		return err
 	}, `SELECT `+runColumns+` FROM runs r JOIN deliveries d ON d.seq = r.delivery WHERE r.seq = ?`, seq)
 	if err == nil {
-		r.Attempts, err = v.attempts(seq)
+		err = v.details(seq, &r)
 	}
 	return r, err
 }

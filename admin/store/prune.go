@@ -196,7 +196,7 @@ func (s *Store) deleteThings(ctx context.Context, k kind, batch []thing) ([]thin
 }
 
 // ofRun are the tables whose rows belong to a run, by their column `run`: one that refers to another comes first.
-var ofRun = []string{"steps", "attempts"}
+var ofRun = []string{"steps", "attempts", "notices", "tellings"}
 
 func (tx *Tx) pruneRun(t thing) (bool, error) {
 	var id string

@@ -140,6 +140,11 @@ func (tx *Tx) end(seq int64, from run.State, to ending) error {
 	if err := legal(seq, from, to.status); err != nil {
 		return err
 	}
+	if from == run.Queued {
+		if err := tx.oweTelling(seq, ""); err != nil {
+			return err
+		}
+	}
 	return tx.moved(seq, `UPDATE runs SET status = ?, reason = ?, exit_code = ?, log_bytes = ?, log_cut = ?, finished_at = ?,
 		slot = NULL, held_until = NULL, held_clock = NULL WHERE seq = ? AND status = ?`,
 		string(to.status), null(to.reason), to.exitCode, to.logBytes, to.logCut, micros(tx.now), seq, string(from))

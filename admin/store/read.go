@@ -114,7 +114,7 @@ func scanRun(row scanner) (seq int64, r run.Run, err error) {
 	r.QueuedAt = timeOf(queued)
 	r.StartedAt, r.FinishedAt = timeOrNil(started), timeOrNil(finished)
 	r.CancelRequestedAt, r.SlotHeldUntil = timeOrNil(cancelled), timeOrNil(held)
-	r.Attempts = []run.Attempt{}
+	r.Attempts, r.Notices = []run.Attempt{}, []run.Notice{}
 	return seq, r, err
 }
 
@@ -160,8 +160,16 @@ func (v view) run(id string) (seq int64, r run.Run, err error) {
 	if err != nil {
 		return 0, r, err
 	}
-	r.Attempts, err = v.attempts(seq)
+	err = v.details(seq, &r)
 	return seq, r, err
+}
+
+// details reads what stands beside a run's own row.
+func (v view) details(seq int64, r *run.Run) (err error) {
+	if r.Attempts, err = v.attempts(seq); err == nil {
+		r.Notices, err = v.notices(seq)
+	}
+	return err
 }
 
 // Claimed reads what a claim is answered with, but for the lease. A payload of more than limit bytes is left to
@@ -174,12 +182,23 @@ func (s *Store) Claimed(ctx context.Context, ref run.Ref, limit int64) (c api.Cl
 			return err
 		}
 		c.Run = r
-		_, err = v.row([]any{&c.Delivery.ID, &c.Delivery.Event, &c.Delivery.ContentType, &length, &c.Payload},
-			`SELECT d.id, d.event, d.content_type, d.bytes, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r
-			JOIN deliveries d ON d.seq = r.delivery JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, limit, seq)
+		if ref.Attempt > 1 {
+			if c.Memos, err = v.memos(seq); err != nil {
+				return err
+			}
+		}
+		length, err = v.delivered(seq, limit, &c.Delivery, &c.Payload)
 		return err
 	})
 	return c, length, err
+}
+
+// delivered reads the delivery behind a run; its payload only when that has at most limit bytes.
+func (v view) delivered(seq, limit int64, head *api.DeliveryHead, payload *[]byte) (length int64, err error) {
+	_, err = v.row([]any{&head.ID, &head.Event, &head.ContentType, &length, payload},
+		`SELECT d.id, d.event, d.content_type, d.bytes, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r
+		JOIN deliveries d ON d.seq = r.delivery JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, limit, seq)
+	return length, err
 }
 
 // Attempt reads the state of one attempt, and whether a later one has started.

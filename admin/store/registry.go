@@ -185,7 +185,7 @@ func (tx *Tx) settleHolds(name string, r api.Registration, fresh bool) ([]run.Re
 			renewed = append(renewed, h.ref)
 		case holds[h.ref]:
 		case h.status == run.Lost:
-			err = tx.freeSlot(h.seq)
+			err = tx.forgotten(h)
 		case fresh:
 			err = tx.finish(h, api.Finish{Status: run.NotStarted, Reason: notStarted})
 		}
@@ -194,6 +194,14 @@ func (tx *Tx) settleHolds(name string, r api.Registration, fresh bool) ([]run.Re
 		}
 	}
 	return renewed, nil
+}
+
+// forgotten frees the slot of a lost run that its instance, which is back, does not hold: it will say nothing of it.
+func (tx *Tx) forgotten(h holding) error {
+	if _, err := tx.exec(`UPDATE tellings SET instance = '' WHERE run = ?`, h.seq); err != nil {
+		return err
+	}
+	return tx.freeSlot(h.seq)
 }
 
 // Remove forgets a listener and its instances. Its runs that wait are cancelled by Recheck; those that run
@@ -220,7 +228,7 @@ func (tx *Tx) remove(name string) error {
 		return err
 	}
 	for _, query := range []string{
-		`DELETE FROM listeners WHERE name = ?`, `DELETE FROM instances WHERE listener = ?`, `DELETE FROM starts WHERE listener = ?`,
+		`DELETE FROM tellings WHERE listener = ?`, `DELETE FROM listeners WHERE name = ?`, `DELETE FROM instances WHERE listener = ?`, `DELETE FROM starts WHERE listener = ?`,
 	} {
 		if _, err := tx.exec(query, name); err != nil {
 			return fmt.Errorf("removing listener %q: %w", name, err)
