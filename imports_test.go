@@ -11,7 +11,7 @@ import (
 // they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
 var imports = map[string]string{
 	"":        "cli",
-	"cli":     "app api event run match secret suggest listener/config",
+	"cli":     "app api event run match notify secret suggest listener/config",
 	"app":     "admin admin/store api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret",
 	"event":   "",
 	"secret":  "",

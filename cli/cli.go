@@ -83,7 +83,7 @@ func (p *program) root() *urfave.App {
 		},
 		Commands: []*urfave.Command{
 			p.demo(), p.up(), p.admin(), p.hooks(), p.listen(),
-			p.check(), p.explain(), p.run(), p.send(), p.schema(),
+			p.check(), p.explain(), p.run(), p.send(), p.notify(), p.schema(),
 			p.runs(), p.deliveries(), p.listeners(), p.prune(), p.token(), p.health(), p.version(),
 		},
 	}
