@@ -99,6 +99,9 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[stri
 		may = people | hooks | listening | viewing
 	}
 	caller, refused := s.auth.check(r, may)
+	if refused == nil {
+		refused = api.CheckVersions(s.version, r.Header.Get(api.VersionHeader))
+	}
 	if refused != nil {
 		return refused
 	}

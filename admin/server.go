@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"lightspeed/admin/store"
+	"lightspeed/api"
 	"lightspeed/broker"
 	"lightspeed/fault"
 	"lightspeed/secret"
@@ -61,6 +62,7 @@ type Server struct {
 	hints   *hints // nil without a broker
 	auth    *auth
 	handler http.Handler
+	version string
 
 	bodies   *semaphore.Weighted // memory for payloads, in bytes
 	pruning  chan struct{}       // holds one token while things are pruned
@@ -87,7 +89,7 @@ func New(opt Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, hub: newHub(), leases: newLeases(opt.Lease),
+		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, version: api.Version, hub: newHub(), leases: newLeases(opt.Lease),
 		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())

@@ -62,13 +62,13 @@ func (e *UnreachableError) Error() string {
 func (e *UnreachableError) Unwrap() error { return e.Err }
 
 // Temporary reports whether the same call may succeed later: no answer came, or admin said that it cannot
-// take it now, or it was refused by credentials that someone may set right.
+// take it now, or it was refused by credentials or by a version that someone may set right.
 func Temporary(err error) bool {
 	var refused *Error
 	if !errors.As(err, &refused) {
 		return err != nil
 	}
-	return refused.Status >= 500 || refused.Status == http.StatusTooManyRequests ||
+	return refused.Status >= 500 || refused.Status == http.StatusUpgradeRequired || refused.Status == http.StatusTooManyRequests ||
 		refused.Status == http.StatusUnauthorized || refused.Status == http.StatusForbidden
 }
 
@@ -402,6 +402,7 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 		return nil, err
 	}
 	req.Header.Set("User-Agent", "lightspeed/"+Version)
+	req.Header.Set(VersionHeader, Version)
 	if !c.token.IsZero() {
 		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
 	}

@@ -20,6 +20,7 @@ const (
 	LogGap        Code = "log_gap"        // log came past the end of admin's copy; Offset is that end
 	NotRegistered Code = "not_registered" // a claim by an instance that admin does not know: register again
 	Pruned        Code = "pruned"         // a log or payload that admin has deleted since it keeps only so much
+	VersionsApart Code = "versions_apart" // admin and caller are more than one minor version apart
 	Outdated      Code = "outdated"       // a claim by an instance whose settings are not the newest
 )
 

@@ -82,7 +82,7 @@ func (p *program) root() *urfave.App {
 			_ = p.report(app.Usagef("", "unknown command %q", name))
 		},
 		Commands: []*urfave.Command{
-			p.demo(), p.up(), p.admin(), p.hooks(), p.listen(),
+			p.demo(), p.up(), p.admin(), p.hooks(), p.listen(), p.backup(), p.restore(),
 			p.check(), p.explain(), p.run(), p.send(), p.notify(), p.schema(),
 			p.runs(), p.deliveries(), p.listeners(), p.prune(), p.token(), p.health(), p.version(),
 		},
