@@ -3,6 +3,7 @@ module lightspeed
 go 1.26.0
 
 require (
+	github.com/buildkite/terminal-to-html/v3 v3.17.1
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-github/v60 v60.0.0
 	github.com/rabbitmq/amqp091-go v1.16.0

@@ -12,7 +12,7 @@ import (
 var imports = map[string]string{
 	"":        "cli",
 	"cli":     "app api event run match notify secret suggest listener/config",
-	"app":     "admin admin/store api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret",
+	"app":     "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret",
 	"event":   "",
 	"secret":  "",
 	"run":     "event",
@@ -29,6 +29,7 @@ var imports = map[string]string{
 	"hooks/spool": "event fault",
 	"admin":       "admin/store api broker event fault match run secret",
 	"admin/store": "api event fault match run",
+	"admin/web":   "event match run",
 
 	"notify":              "event run secret",
 	"notify/discord":      "notify event run secret",

@@ -118,7 +118,7 @@ func TestAbsentIsNull(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", body, want)
 	}
 	_, body = f.call("GET", "/api/v1/listeners", "")
-	if !strings.HasPrefix(body, `{"items":[{"name":"web","says":"web listens for pushes in every repository","revision":1,`) || !strings.HasSuffix(body, `"last_run":null}],"next":null}`) {
+	if !strings.HasPrefix(body, `{"items":[{"name":"web","says":"web listens for pushes in every repository","revision":1,`) || !strings.HasSuffix(body, `"last_run":null,"paused":null}],"next":null}`) {
 		t.Errorf("listeners %s", body)
 	}
 }

@@ -2,6 +2,9 @@ package admin
 
 import "sync"
 
+// anyRun is what those subscribe to who wait for a change of any run, or of a listener.
+const anyRun = ""
+
 // hub wakes those who wait for something to happen to a run: a change, or more log.
 type hub struct {
 	mu    sync.Mutex

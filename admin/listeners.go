@@ -136,26 +136,42 @@ func (s *Server) getListeners(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.store.Listeners(r.Context(), limit, before)
+	list, err := s.findListeners(r.Context(), limit, before)
 	if err != nil {
 		return err
 	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (s *Server) findListeners(ctx context.Context, limit int, before string) (api.List[api.Listener], error) {
+	list, err := s.store.Listeners(ctx, limit, before)
 	for i := range list.Items {
 		s.showListener(&list.Items[i])
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return list, err
 }
 
 func (s *Server) getListener(w http.ResponseWriter, r *http.Request) error {
 	if q := readQuery(r); q.err != nil {
 		return q.err
 	}
-	l, err := s.store.Listener(r.Context(), r.PathValue("name"))
+	return s.answerListener(w, r, r.PathValue("name"))
+}
+
+func (s *Server) answerListener(w http.ResponseWriter, r *http.Request, name string) error {
+	l, err := s.findListener(r.Context(), name)
 	if err != nil {
 		return err
 	}
-	s.showListener(&l)
 	return writeJSON(w, http.StatusOK, l)
+}
+
+func (s *Server) findListener(ctx context.Context, name string) (api.Listener, error) {
+	l, err := s.store.Listener(ctx, name)
+	if err == nil {
+		s.showListener(&l)
+	}
+	return l, err
 }
 
 // Values of api.Instance.Via.
@@ -197,14 +213,18 @@ func (s *Server) deleteListener(w http.ResponseWriter, r *http.Request) error {
 	if !l.Temporary && !s.auth.isPeople(r) {
 		return api.Errorf(http.StatusForbidden, api.Forbidden, "this token may only remove temporary listeners")
 	}
-	if !force && !l.Temporary && s.leases.connected(name) {
-		return api.Errorf(http.StatusConflict, api.Conflict, "listener %q is connected: end it first, or force its removal", name)
-	}
-	if err := s.forget(r.Context(), name); err != nil {
+	if err := s.removeListener(r.Context(), l, force); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+func (s *Server) removeListener(ctx context.Context, l api.Listener, force bool) error {
+	if !force && !l.Temporary && s.leases.connected(l.Name) {
+		return api.Errorf(http.StatusConflict, api.Conflict, "listener %q is connected: end it first, or force its removal", l.Name)
+	}
+	return s.forget(ctx, l.Name)
 }
 
 func (s *Server) forget(ctx context.Context, name string) error {

@@ -34,6 +34,8 @@ func (s *Server) table() []route {
 		{"DELETE", v1 + "/listeners/{name}", listening, s.deleteListener},
 		{"POST", v1 + "/listeners/{name}/trigger", people, s.postTrigger},
 		{"POST", v1 + "/listeners/{name}/tellings", listening, s.postTelling},
+		{"POST", v1 + "/listeners/{name}/pause", people, s.postPause},
+		{"POST", v1 + "/listeners/{name}/resume", people, s.postResume},
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
 
 		{"GET", v1 + "/runs", readers, s.getRuns},

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -21,16 +22,24 @@ func (s *Server) getRuns(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	list, err := s.store.Runs(r.Context(), f)
+	list, err := s.findRuns(r.Context(), f)
 	if err != nil {
 		return err
 	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+func (s *Server) findRuns(ctx context.Context, f api.RunFilter) (api.List[run.Run], error) {
+	list, err := s.store.Runs(ctx, f)
+	if err != nil {
+		return list, err
+	}
 	for i := range list.Items {
 		if err := s.showLog(&list.Items[i]); err != nil {
-			return err
+			return list, err
 		}
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return list, nil
 }
 
 func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
@@ -41,15 +50,15 @@ func (s *Server) getRun(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) answerRun(w http.ResponseWriter, r *http.Request, status int, id string) error {
-	found, err := s.shownRun(r, id)
+	found, err := s.findRun(r.Context(), id)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, status, found)
 }
 
-func (s *Server) shownRun(r *http.Request, id string) (run.Run, error) {
-	found, err := s.store.Run(r.Context(), id)
+func (s *Server) findRun(ctx context.Context, id string) (run.Run, error) {
+	found, err := s.store.Run(ctx, id)
 	if err == nil {
 		err = s.showLog(&found)
 	}
@@ -199,7 +208,7 @@ func (s *Server) postFinish(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) answerFinish(w http.ResponseWriter, r *http.Request, id string) error {
-	found, err := s.shownRun(r, id)
+	found, err := s.findRun(r.Context(), id)
 	if err != nil {
 		return err
 	}

@@ -141,6 +141,7 @@ func (s *Server) committed(changes []store.Change) {
 			s.hub.wake(tellingsOf(c.Listener))
 		}
 	}
+	s.hub.wake(anyRun)
 }
 
 // Guarded reports whether callers need a token.

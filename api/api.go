@@ -179,6 +179,21 @@ type Listener struct {
 	Held         int        `json:"held"` // slots kept by lost runs
 	Instances    []Instance `json:"instances"`
 	LastRun      *LastRun   `json:"last_run"`
+	Paused       *Paused    `json:"paused"` // null: its queue hands out runs
+}
+
+// Pause is the body of POST listeners/{name}/pause: the queue hands out nothing until POST
+// listeners/{name}/resume. What runs goes on.
+type Pause struct {
+	Note string `json:"note"` // for others to read, at most 1024 bytes
+	By   string `json:"by"`
+}
+
+// Paused says who paused a listener, when, and why.
+type Paused struct {
+	Note string    `json:"note"`
+	By   string    `json:"by"`
+	At   time.Time `json:"at"`
 }
 
 // Instance is one machine's share of a listener.

@@ -202,6 +202,20 @@ func (c *Client) Trigger(ctx context.Context, name string, t Trigger) (Receipt, 
 	return receipt, err
 }
 
+// Pause keeps a listener's queue from handing out runs.
+func (c *Client) Pause(ctx context.Context, name string, p Pause) (Listener, error) {
+	var l Listener
+	err := c.call(ctx, http.MethodPost, "/listeners/"+url.PathEscape(name)+"/pause", nil, p, &l)
+	return l, err
+}
+
+// Resume lets a paused listener's queue go on.
+func (c *Client) Resume(ctx context.Context, name string) (Listener, error) {
+	var l Listener
+	err := c.call(ctx, http.MethodPost, "/listeners/"+url.PathEscape(name)+"/resume", nil, nil, &l)
+	return l, err
+}
+
 // Deliveries lists them, newest first.
 func (c *Client) Deliveries(ctx context.Context, limit int, before string) (List[Delivery], error) {
 	var list List[Delivery]

@@ -91,7 +91,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if err := o.checkAccess(socket, server.Guarded()); err != nil {
 		return nil, err
 	}
-	life.serve(socket, &http.Server{Handler: patient(server.Handler(), writeLimit)})
+	life.serve(socket, &http.Server{Handler: patient(withPage(server, out), writeLimit)})
 	life.run("admin's clock", server.Run) // ends before the server does: calls that wait are answered then
 	return socket, nil
 }

@@ -324,6 +324,9 @@ func (tx *Tx) queue(name string) (queue, bool, error) {
 	var busy int
 	_, err = tx.row([]any{&busy}, `SELECT count(*) FROM runs WHERE listener = ? AND slot = 1`, name)
 	q.free = q.concurrency - busy
+	if err == nil {
+		q.dry, err = tx.paused(name)
+	}
 	return q, true, err
 }
 

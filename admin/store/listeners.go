@@ -109,6 +109,9 @@ func (v view) fillListener(l *api.Listener, settings string) error {
 	if err != nil {
 		return err
 	}
+	if l.Paused, err = v.pauseOf(l.Name); err != nil {
+		return err
+	}
 	var last api.LastRun
 	var at int64
 	ok, err := v.row([]any{&last.ID, &last.Status, &at}, `SELECT id, status, finished_at FROM runs WHERE listener = ? AND finished_at IS NOT NULL

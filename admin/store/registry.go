@@ -228,7 +228,9 @@ func (tx *Tx) remove(name string) error {
 		return err
 	}
 	for _, query := range []string{
-		`DELETE FROM tellings WHERE listener = ?`, `DELETE FROM listeners WHERE name = ?`, `DELETE FROM instances WHERE listener = ?`, `DELETE FROM starts WHERE listener = ?`,
+		`DELETE FROM tellings WHERE listener = ?`,
+		`DELETE FROM listeners WHERE name = ?`, `DELETE FROM instances WHERE listener = ?`, `DELETE FROM starts WHERE listener = ?`,
+		`DELETE FROM pauses WHERE listener = ?`,
 	} {
 		if _, err := tx.exec(query, name); err != nil {
 			return fmt.Errorf("removing listener %q: %w", name, err)
