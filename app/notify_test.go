@@ -25,6 +25,7 @@ type town struct {
 	discord *discordtest.Server
 	github  *githubtest.Server
 	state   string
+	api     string // where Discord's calls go
 	client  *api.Client
 	up      *process
 	out     Output
@@ -33,9 +34,11 @@ type town struct {
 // newTown starts the far ends. Nothing of ours runs yet.
 func newTown(t *testing.T) *town {
 	out, _ := quiet()
-	return &town{
+	w := &town{
 		t: t, discord: discordtest.New(t), github: githubtest.New(t, githubtest.Gitea, statusToken), state: t.TempDir(), out: out,
 	}
+	w.api = w.discord.API()
+	return w
 }
 
 // configs loads what a config file would say; GITHUB and TOKEN stand for the town's own.
@@ -61,7 +64,8 @@ func (w *town) start(configs []config.Config) {
 	out.Ready = ready
 	w.up = start(func(stop Stop) error {
 		return Up(stop, out, UpOptions{
-			Addr: "127.0.0.1:0", HooksAddr: "127.0.0.1:0", State: w.state, Configs: configs, DiscordAPI: w.discord.API(), AllowIdenticalBodies: true,
+			Addr: "127.0.0.1:0", HooksAddr: "127.0.0.1:0", State: w.state, Configs: configs, DiscordAPI: w.api, AllowIdenticalBodies: true,
+			PublicURL: "https://ci.example.com/",
 		})
 	})
 	w.t.Cleanup(func() { _ = w.stop() })
@@ -95,14 +99,21 @@ func (w *town) push(spec event.PushSpec) string {
 
 func (w *town) deliver(name string, body []byte) string {
 	w.t.Helper()
+	runs := w.delivered(name, body)
+	if len(runs) != 1 {
+		w.t.Fatalf("delivery led to %+v", runs)
+	}
+	return runs[0].ID
+}
+
+// delivered hands in a delivery and returns all its runs.
+func (w *town) delivered(name string, body []byte) []api.RunRef {
+	w.t.Helper()
 	receipt, err := w.client.Deliver(w.t.Context(), event.Delivery{ID: "d-" + rand.Text(), Event: name, ContentType: "application/json", Body: body})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if len(receipt.Runs) != 1 {
-		w.t.Fatalf("delivery led to %+v", receipt)
-	}
-	return receipt.Runs[0].ID
+	return receipt.Runs
 }
 
 // ended waits for the end of a run.
@@ -198,5 +209,185 @@ func TestRunIsTold(t *testing.T) {
 	}
 	if err := w.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// onMessage runs commands that fail when the push's message is "fail".
+const onMessage = `["! grep -q '\"message\":\"fail\"' \"$LIGHTSPEED_PAYLOAD_FILE\""]`
+
+// What is told by each rule of notify_on: a run that ends as the one before is no change, and a recovery is always told.
+func TestNotifyOn(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	var rules []string
+	hooks := map[string]string{}
+	for _, when := range []string{"always", "change", "failure"} {
+		hook := w.discord.Hook()
+		hooks[strings.Split(hook, "/")[5]] = when
+		rules = append(rules, `{"name": "`+when+`", "repos": ["acme/*"], "exec": `+onMessage+`, "cwd": "/",
+			"discord_hook": "`+hook+`", "discord_notify": "@here", "notify_on": "`+when+`"}`)
+	}
+	w.start(w.configs("[" + strings.Join(rules, ",") + "]"))
+	for _, message := range []string{"ok", "ok", "fail", "fail", "ok", "ok"} {
+		body, err := event.MakePush(event.PushSpec{Repo: "acme/site", Branch: "main", Message: message, Nonce: rand.Text()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range w.delivered("push", body) {
+			w.ended(r.ID)
+		}
+	}
+	want := map[string]string{
+		"always":  "passed passed failed failed passed again passed",
+		"change":  "passed failed passed again",
+		"failure": "failed failed passed again",
+	}
+	got := map[string]string{}
+	w.until("everything is told", func() bool {
+		got = map[string]string{}
+		calls := map[string]int{}
+		for _, m := range w.discord.Messages() {
+			when := hooks[m.Hook]
+			if calls[when] += len(m.Called); m.Embeds[0].Footer.Text == "" { // one that only calls
+				continue
+			}
+			_, verb, _ := strings.Cut(m.Embeds[0].Title, " "+when+" ")
+			got[when] = strings.TrimSpace(got[when] + " " + verb)
+		}
+		return got["always"] == want["always"] && got["change"] == want["change"] && got["failure"] == want["failure"] &&
+			calls["always"] == 6 && calls["change"] == 3 && calls["failure"] == 3
+	})
+}
+
+// 50 runs within a second or so, at a Discord that takes 5 calls a tenth of a second: each has one message, in the order
+// of the runs, hardly a call is made in vain, and the listener's work takes no longer than where nobody is told.
+func TestFiftyRunsAreTold(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.discord.Limit(5, 100*time.Millisecond)
+	w.start(w.configs(`[
+		{"name": "silent", "repos": ["acme/silent"], "exec": "true", "cwd": "/"},
+		{"name": "told", "repos": ["acme/told"], "exec": "true", "cwd": "/", "discord_hook": "` + w.discord.Hook() + `"}
+	]`))
+	fifty := func(repo string) (ids []string, took time.Duration) {
+		start := time.Now()
+		for range 50 {
+			ids = append(ids, w.push(event.PushSpec{Repo: repo, Branch: "main", Nonce: rand.Text()}))
+		}
+		for _, id := range ids {
+			if r := w.ended(id); r.Status != run.Passed {
+				t.Errorf("run %s: %+v", id, r)
+			}
+		}
+		return ids, time.Since(start)
+	}
+	_, silent := fifty("acme/silent")
+	ids, told := fifty("acme/told")
+	t.Logf("50 runs took %v where nobody is told, %v where Discord is", silent, told)
+	if told > 3*silent+3*time.Second {
+		t.Errorf("50 runs took %v, and %v where nobody is told", told, silent)
+	}
+	w.until("all are told", func() bool {
+		messages := w.discord.Messages()
+		for _, m := range messages {
+			if !strings.HasSuffix(m.Embeds[0].Title, "told passed") {
+				return false
+			}
+		}
+		return len(messages) == 50
+	})
+	for i, m := range w.discord.Messages() {
+		if want := "https://ci.example.com/runs/" + ids[i]; m.Embeds[0].URL != want {
+			t.Errorf("message %d is about %s, not %s", i, m.Embeds[0].URL, want)
+		}
+	}
+	if n := w.discord.Requests(); n > 104 || w.discord.Refused() != nil {
+		t.Errorf("%d calls, refused %q", n, w.discord.Refused())
+	}
+}
+
+// The status is set on the commit that is built: an annotated tag's own, a pull request's head in the repository that it
+// is to be merged into. What has no commit has no status.
+func TestStatusIsOnTheRightCommit(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	w.start(w.configs(`{"name": "all", "repos": ["**"], "events": ["push", "pull_request"], "deletes": true, "forks": "always", "exec": "true", "cwd": "/",
+		"github_status_token": "TOKEN", "github_url": "GITHUB"}`))
+	for _, c := range []struct{ file, name, repo, sha string }{
+		{"push-delete.json", "push", "", ""},
+		{"push-annotated-tag.json", "push", "Octocoders/Hello-World", "ad782ecdac770fc6eb9a62e44f90873fb97fb26b"},
+		{"pull_request-opened.json", "pull_request", "Octocoders/Hello-World", "ad782ecdac770fc6eb9a62e44f90873fb97fb26b"},
+		{"pull_request-from-fork.json", "pull_request", "Octocoders/Hello-World", "ad782ecdac770fc6eb9a62e44f90873fb97fb26b"},
+	} {
+		body, err := os.ReadFile(filepath.Join("..", "testdata", "deliveries", c.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.repo != "" {
+			w.github.Commit(c.repo, c.sha)
+		}
+		before := len(w.github.Statuses())
+		if r := w.ended(w.deliver(c.name, body)); r.Status != run.Passed {
+			t.Errorf("%s: %+v", c.file, r)
+		}
+		if c.repo == "" {
+			continue
+		}
+		w.until(c.file+" succeeds", func() bool {
+			all := w.github.Statuses()[before:]
+			return len(all) > 0 && all[len(all)-1].State == "success"
+		})
+		for _, s := range w.github.Statuses()[before:] {
+			if s.Repo != c.repo || s.SHA != c.sha || s.Context != "lightspeed/all" || !strings.HasPrefix(s.TargetURL, "https://ci.example.com/runs/") {
+				t.Errorf("%s: %+v", c.file, s)
+			}
+		}
+	}
+}
+
+// Hours without a network, and a restart in between, lose nothing; what waits is seen on the run, in the end that it was
+// told.
+func TestWithoutNetwork(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	configs := w.configs(`{"name": "site", "repos": ["acme/*"], "exec": ` + onMessage + `, "cwd": "/", "discord_hook": "` + w.discord.Hook() + `"}`)
+	w.api = "http://127.0.0.1:1/api/v10"
+	w.start(configs)
+	for _, message := range []string{"ok", "fail", "ok"} {
+		w.ended(w.push(event.PushSpec{Repo: "acme/site", Branch: "main", Message: message, Nonce: rand.Text()}))
+	}
+	if err := w.stop(); err != nil {
+		t.Fatal(err)
+	}
+	w.api = w.discord.API()
+	w.start(configs)
+	w.until("all are told, in order", func() bool {
+		var titles []string
+		for _, m := range w.discord.Messages() {
+			_, verb, _ := strings.Cut(m.Embeds[0].Title, " site ")
+			titles = append(titles, verb)
+		}
+		return strings.Join(titles, ", ") == "passed, failed, passed again"
+	})
+}
+
+// A webhook that was deleted fails no run; the run says what to do about it.
+func TestNoticeThatFailedIsSeenOnTheRun(t *testing.T) {
+	t.Parallel()
+	w := newTown(t)
+	configs := w.configs(`{"name": "site", "repos": ["acme/*"], "exec": "true", "cwd": "/", "discord_hook": "` + w.discord.Hook() + `"}`)
+	w.discord.DeleteHooks()
+	w.start(configs)
+	id := w.push(event.PushSpec{Repo: "acme/site", Branch: "main"})
+	w.until("the run shows it", func() bool {
+		r, err := w.client.Run(t.Context(), id)
+		return err == nil && r.Status == run.Passed && len(r.Notices) == 1
+	})
+	r, err := w.client.Run(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Notices[0]; n.Target != "discord" || n.Status != run.ToldToNoOne || n.Error == nil || !strings.Contains(*n.Error, "Unknown Webhook") || n.Hint == nil {
+		t.Errorf("%+v", n)
 	}
 }
