@@ -35,10 +35,11 @@ var imports = map[string]string{
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":          "api broker event fault match notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/process",
+	"listener":          "api broker event fault match notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/lock listener/process",
 	"listener/checkout": "secret listener/process",
 	"listener/config":   "match run secret suggest",
 	"listener/journal":  "api fault run",
+	"listener/lock":     "",
 	"listener/process":  "",
 }
 

@@ -242,23 +242,9 @@ func (s *Server) forget(ctx context.Context, name string) error {
 
 // postClaim hands out the next run of a queue, and waits for one.
 func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
-	q := readQuery(r, "wait")
-	wait := q.wait()
-	if q.err != nil {
-		return q.err
-	}
-	name, err := listenerName(r)
+	name, claim, wait, err := readClaim(w, r)
 	if err != nil {
 		return err
-	}
-	var claim api.ClaimRequest
-	if err := readJSON(w, r, maxSmallBody, &claim); err != nil {
-		return err
-	}
-	for _, id := range []struct{ key, value string }{{"instance", claim.Instance}, {"start", claim.Start}, {"key", claim.Key}} {
-		if err := checkID(id.key, id.value); err != nil {
-			return err
-		}
 	}
 	ref, err := s.claim(r.Context(), name, claim, wait)
 	if err != nil {
@@ -270,6 +256,45 @@ func (s *Server) postClaim(w http.ResponseWriter, r *http.Request) error {
 	}
 	fault.Point("admin.claimed")
 	return s.answerClaim(w, r, ref)
+}
+
+// postLook says whether there is a run to claim, and waits for one.
+func (s *Server) postLook(w http.ResponseWriter, r *http.Request) error {
+	name, claim, wait, err := readClaim(w, r)
+	if err != nil {
+		return err
+	}
+	ctx, done := s.untilStop(r.Context())
+	defer done()
+	defer s.leases.claims(name, claim.Instance, wait > 0)()
+	work, err := s.store.Look(ctx, name, claim, wait)
+	if err == nil && !work && s.stopping.Err() != nil {
+		err = unavailable("admin is stopping")
+	}
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.Looked{Work: work})
+}
+
+func readClaim(w http.ResponseWriter, r *http.Request) (name string, claim api.ClaimRequest, wait time.Duration, err error) {
+	q := readQuery(r, "wait")
+	wait = q.wait()
+	if err = q.err; err != nil {
+		return
+	}
+	if name, err = listenerName(r); err != nil {
+		return
+	}
+	if err = readJSON(w, r, maxSmallBody, &claim); err != nil {
+		return
+	}
+	for _, id := range []struct{ key, value string }{{"instance", claim.Instance}, {"start", claim.Start}, {"key", claim.Key}} {
+		if err = checkID(id.key, id.value); err != nil {
+			return
+		}
+	}
+	return
 }
 
 // claim waits for a run until wait is over, the caller has gone, or admin stops.

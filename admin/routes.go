@@ -37,6 +37,7 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/listeners/{name}/pause", people, s.postPause},
 		{"POST", v1 + "/listeners/{name}/resume", people, s.postResume},
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
+		{"POST", v1 + "/queues/{name}/look", listening, s.postLook},
 
 		{"GET", v1 + "/runs", readers, s.getRuns},
 		{"GET", v1 + "/runs/{id}", readers, s.getRun},

@@ -104,6 +104,12 @@ type ClaimRequest struct {
 	Key      string `json:"key"` // the same key gets the same answer again while that attempt is running
 }
 
+// Looked answers POST queues/{name}/look?wait=30s, whose body is a ClaimRequest: whether a claim would now be given
+// a run. Nothing is handed out, and somebody else may be quicker.
+type Looked struct {
+	Work bool `json:"work"`
+}
+
 // Claim answers a claim: one attempt of one run, and the delivery behind it. No work: 204.
 type Claim struct {
 	Run      run.Run      `json:"run"`

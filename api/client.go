@@ -134,6 +134,15 @@ func (c *Client) Claim(ctx context.Context, queue string, r ClaimRequest, wait t
 	return &claim, nil
 }
 
+// Look asks whether a queue has a run to claim, and waits for one.
+func (c *Client) Look(ctx context.Context, queue string, r ClaimRequest, wait time.Duration) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+answerTimeout)
+	defer cancel()
+	var looked Looked
+	err := c.call(ctx, http.MethodPost, "/queues/"+url.PathEscape(queue)+"/look", url.Values{"wait": {wait.String()}}, r, &looked)
+	return looked.Work, err
+}
+
 // Renew keeps an attempt's lease, and with wait comes back early when a cancel is asked for.
 func (c *Client) Renew(ctx context.Context, ref run.Ref, wait time.Duration) (Renewal, error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+answerTimeout)

@@ -163,7 +163,7 @@ func (l listener) write(dir string) (string, error) {
 		onLost = "requeue"
 	}
 	config, err := json.Marshal(map[string]any{
-		"name": l.name, "repos": []string{"chaos/*"}, "concurrency": l.concurrency, "on_lost": onLost,
+		"name": l.name, "repos": []string{"chaos/*"}, "concurrency": l.concurrency, "share_cwd": true, "on_lost": onLost,
 		"timeout": "20s", "grace": "1s",
 		"exec": [][]string{{"sh", path, l.marks, fmt.Sprint(l.concurrency)}},
 	})

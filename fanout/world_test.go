@@ -98,7 +98,7 @@ func (w *world) listener(machine string, concurrency int, names ...string) *serv
 	var configs []map[string]any
 	for _, name := range names {
 		configs = append(configs, map[string]any{
-			"name": name, "repos": []string{"fanout/*"}, "concurrency": concurrency, "timeout": "2m",
+			"name": name, "repos": []string{"fanout/*"}, "concurrency": concurrency, "share_cwd": true, "timeout": "2m",
 			"exec": [][]string{{"sh", filepath.Join(w.dir, "script.sh"), w.marks, machine}},
 		})
 	}

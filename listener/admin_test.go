@@ -232,7 +232,7 @@ func TestOutdatedListenerTakesNothingNew(t *testing.T) {
 	f := newFakeAdmin(t)
 	gate := filepath.Join(t.TempDir(), "gate")
 	c := conf("echo begun; while [ ! -e " + gate + " ]; do sleep 0.02; done")
-	c.Concurrency = 2
+	c.Concurrency, c.ShareCwd = 2, true
 	s := listen(t, f, c, t.TempDir())
 	r := f.push("r1")
 	f.awaitLog(r, "begun")

@@ -14,6 +14,7 @@ import (
 	"lightspeed/fault"
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
+	"lightspeed/listener/lock"
 	"lightspeed/listener/process"
 	"lightspeed/notify"
 	"lightspeed/run"
@@ -30,6 +31,7 @@ type attempt struct {
 
 	over     atomic.Bool // admin takes nothing of it any more
 	ending   atomic.Bool // its end is being reported: that a renewal is refused says nothing now
+	locks    *lock.Held  // of the machine, until the commands are done
 	progress *progress   // nil for one that an earlier process has run
 
 	renewed atomic.Int64 // when the last renewal that was answered was asked for, in nanoseconds of the process
@@ -46,6 +48,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	if err != nil {
 		l.log.Error("run is not started: it cannot be written down", "run", claim.Run.ID, "attempt", claim.Attempt, "err", err)
 		l.giveBack(ctx, claim, "the listener could not write its journal")
+		l.freeLocks()
 		l.awaitDisk(ctx)
 		return false
 	}
@@ -53,6 +56,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	a := l.newAttempt(entry)
 	a.story = l.story(entry.Claim(), e, time.Now().UTC())
 	a.progress = newProgress(l.opt.Config.Exec)
+	a.locks, l.held = l.held, nil
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
 	}
@@ -105,7 +109,7 @@ func (l *Listener) awaitDisk(ctx context.Context) {
 // admin is away does not take on more than it can report.
 func (a *attempt) live(working, reporting context.Context, lease time.Duration, f facts, wrong string) {
 	defer a.l.reports.Done()
-	defer func() { <-a.l.slots }()
+	defer a.l.slots.free()
 
 	done := make(chan struct{})
 	ship := newShipment(a)
@@ -142,6 +146,7 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 // work runs the commands, and returns when nothing of them is left.
 func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong string) Outcome {
 	defer a.l.works.Done()
+	defer a.locks.Release()
 	defer func() {
 		a.l.mu.Lock()
 		delete(a.l.running, a.ref)
@@ -155,6 +160,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		a.log.Warn("run is not started: admin does not say that it is still this listener's", "err", err)
 		return Outcome{Status: run.NotStarted, Reason: "admin did not say in time that it was still this listener's"}
 	}
+	defer a.l.takeFolder(ctx, a.entry.Log, a.log).Release()
 	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
 		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),

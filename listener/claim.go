@@ -27,18 +27,18 @@ const (
 // that its run is not held.
 func (l *Listener) work(ctx, reporting context.Context) error {
 	for {
-		select {
-		case l.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !l.slots.take(ctx) {
 			return nil
 		}
 		claim, err := l.next(ctx)
 		if claim == nil {
-			<-l.slots
+			l.freeLocks()
+			l.slots.free()
 			return err
 		}
 		if !l.begin(ctx, reporting, claim) {
-			<-l.slots
+			l.freeLocks()
+			l.slots.free()
 		}
 	}
 }
@@ -60,7 +60,7 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 			wait = l.await(ctx)
 		}
 		asked := time.Now()
-		claim, err := l.claim(ctx, key, wait)
+		claim, err := l.ask(ctx, key, wait)
 		if claim != nil {
 			fault.Point("listener.claimed")
 			l.hints.use()
@@ -141,9 +141,11 @@ func (l *Listener) await(ctx context.Context) time.Duration {
 }
 
 func (l *Listener) claim(ctx context.Context, key string, wait time.Duration) (*api.Claim, error) {
-	return l.admin.Claim(ctx, l.name, api.ClaimRequest{
-		Instance: l.journal.Instance(), Start: l.start, Revision: revision, Key: key,
-	}, wait)
+	return l.admin.Claim(ctx, l.name, l.claimRequest(key), wait)
+}
+
+func (l *Listener) claimRequest(key string) api.ClaimRequest {
+	return api.ClaimRequest{Instance: l.journal.Instance(), Start: l.start, Revision: revision, Key: key}
 }
 
 // giveBackCut asks once more about a claim that a stop has cut short: admin may have granted it just then, and

@@ -67,6 +67,7 @@ func newFakeAdmin(t testing.TB) *fakeAdmin {
 		"PUT /api/v1/listeners/{name}":     f.register,
 		"DELETE /api/v1/listeners/{name}":  f.remove,
 		"POST /api/v1/queues/{name}/claim": f.claim,
+		"POST /api/v1/queues/{name}/look":  f.look,
 		"POST /api/v1/runs/{id}/renew":     f.renew,
 		"POST /api/v1/runs/{id}/log":       f.appendLog,
 		"POST /api/v1/runs/{id}/steps":     f.noteSteps,
@@ -430,4 +431,31 @@ func (f *fakeAdmin) noteSteps(_ http.ResponseWriter, r *http.Request) (any, *api
 		f.touch()
 	}
 	return nil, refused
+}
+
+func (f *fakeAdmin) look(_ http.ResponseWriter, r *http.Request) (any, *api.Error) {
+	var c api.ClaimRequest
+	if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+		return nil, api.Errorf(400, api.BadRequest, "%v", err)
+	}
+	wait, _ := time.ParseDuration(r.URL.Query().Get("wait"))
+	late := time.After(wait)
+	for {
+		f.mu.Lock()
+		work, refused, changed := len(f.queue) > 0, f.mayClaim(c), f.changed
+		f.mu.Unlock()
+		if refused != nil {
+			return nil, refused
+		}
+		if work {
+			return api.Looked{Work: true}, nil
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return api.Looked{}, nil
+		case <-r.Context().Done():
+			return nil, nil
+		}
+	}
 }

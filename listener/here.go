@@ -60,6 +60,11 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 	if d := rules.Match(e); !d.Matched {
 		return Outcome{}, &NoMatchError{d}
 	}
+	held, err := takeAll(ctx, o.Config, o.Log)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer held.Release()
 	folder, err := os.MkdirTemp("", "lightspeed-run-")
 	if err != nil {
 		return Outcome{}, err

@@ -208,7 +208,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	f := newFakeAdmin(t)
 	state, dir := t.TempDir(), t.TempDir()
 	c := conf("echo $LIGHTSPEED_RUN_ID.$LIGHTSPEED_ATTEMPT >>"+dir+"/starts; seq 1 2000", "sleep 0.01; echo second")
-	c.Concurrency, c.Grace = 2, time.Second
+	c.Concurrency, c.ShareCwd, c.Grace = 2, true, time.Second
 	var runs []*fakeRun
 	for i := range 20 {
 		runs = append(runs, f.push(fmt.Sprintf("r%d", i)))

@@ -18,6 +18,7 @@ import (
 	"lightspeed/broker"
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
+	"lightspeed/listener/lock"
 	"lightspeed/match"
 	"lightspeed/notify"
 	"lightspeed/run"
@@ -55,7 +56,9 @@ type Listener struct {
 	log     *slog.Logger
 	start   string // names this process to admin
 	host    string
-	slots   chan struct{} // one for each run at once
+	slots   *slots
+	locks   []lock.Lock // of the machine, that each run holds
+	folder  *lock.Lock  // of the folder that runs of this listener share; nil: they do not
 
 	patience time.Duration // leavePatience
 
@@ -65,6 +68,8 @@ type Listener struct {
 	lease      time.Duration
 	page       string // where people find admin's page; empty: not known
 	hints      *hints
+	held       *lock.Held // for the claim that is under way
+	saidBusy   bool
 
 	workspaces *workspaces
 
@@ -83,6 +88,9 @@ func New(o Options) (*Listener, error) {
 	if len(o.Config.Exec) == 0 {
 		return nil, errors.New("exec is empty: the listener has nothing to run")
 	}
+	if err := checkLocks(o); err != nil {
+		return nil, err
+	}
 	held, err := journal.Open(o.State, o.Log)
 	if err != nil {
 		return nil, err
@@ -98,7 +106,7 @@ func New(o Options) (*Listener, error) {
 	return &Listener{
 		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, log: o.Log,
 		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
-		patience: leavePatience, slots: make(chan struct{}, max(o.Config.Concurrency, 1)),
+		patience: leavePatience, slots: newSlots(o.Config.AtOnceHere()), locks: locks(o.Config), folder: folder(o.Config),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
 		workspaces: newWorkspaces(o.State, o.Mirrors, o.Log),
 	}, nil

@@ -293,7 +293,7 @@ func TestConcurrency(t *testing.T) {
 	f := newFakeAdmin(t)
 	dir := t.TempDir()
 	c := conf("touch " + dir + "/$LIGHTSPEED_RUN_ID; ls " + dir + " | wc -l; sleep 0.05; rm " + dir + "/$LIGHTSPEED_RUN_ID")
-	c.Concurrency = 3
+	c.Concurrency, c.ShareCwd = 3, true
 	listen(t, f, c, t.TempDir())
 	var runs []*fakeRun
 	for i := range 12 {

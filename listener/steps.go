@@ -24,6 +24,8 @@ type stepping struct {
 	env  []string // of a step without variables of its own
 	end  Outcome  // the run's, as far as it is known
 
+	begun bool // a step was started: there may be something to clean up
+
 	last       context.Context // of steps that run always, once the run has been ended before its time
 	cancelLast context.CancelFunc
 }
@@ -67,7 +69,7 @@ func (s *stepping) turn(ctx context.Context, step config.Step) context.Context {
 // afterStop is the context of steps that clean up after a run that was cancelled or timed out: all of them
 // together have the grace. When the run may be another listener's by now, nothing more is started.
 func (s *stepping) afterStop(ctx context.Context, step config.Step) context.Context {
-	if step.If != config.Always || s.end.Status == run.Lost {
+	if step.If != config.Always || s.end.Status == run.Lost || !s.begun {
 		return nil
 	}
 	if s.last == nil {
@@ -92,6 +94,7 @@ func (s *stepping) run(ctx context.Context, i int, step config.Step) {
 		ctx = limited
 	}
 	fault.Point("listener.starting")
+	s.begun = true
 	s.progress.begin(i, s.at())
 	result := s.tree.Run(ctx, process.Command{Argv: argv(step), Dir: s.folder(step), Env: s.environment(step)})
 	outcome := Outcome{Status: run.Passed, ExitCode: &result.ExitCode}

@@ -18,20 +18,31 @@ import (
 // The same key gets the same attempt again while that is running. An instance that is not registered, or
 // whose settings are not the newest, is refused with api.NotRegistered or api.Outdated, also while it waits.
 func (s *Store) Claim(ctx context.Context, queue string, r api.ClaimRequest, wait time.Duration) (run.Ref, error) {
-	c := &waiter{queue: queue, request: r, stands: wait > 0, answer: make(chan granted, 1)}
+	a := s.ask(ctx, &waiter{queue: queue, request: r}, wait)
+	return a.ref, a.err
+}
+
+// Look is Claim for who only wants to know whether there is a run to claim: it hands out nothing, and somebody
+// else may have that run by the time it is claimed.
+func (s *Store) Look(ctx context.Context, queue string, r api.ClaimRequest, wait time.Duration) (bool, error) {
+	a := s.ask(ctx, &waiter{queue: queue, request: r, looks: true}, wait)
+	return a.work, a.err
+}
+
+func (s *Store) ask(ctx context.Context, c *waiter, wait time.Duration) granted {
+	c.stands, c.answer = wait > 0, make(chan granted, 1)
 	if err := s.do(ctx, func(tx *Tx) error { tx.claim(c); return nil }); err != nil {
-		return run.Ref{}, err
+		return granted{err: err}
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case a := <-c.answer:
-		return a.ref, a.err
+		return a
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	a := s.waiting.leave(c)
-	return a.ref, a.err
+	return s.waiting.leave(c)
 }
 
 // waiter is one claim, from its operation to its answer.
@@ -39,15 +50,17 @@ type waiter struct {
 	queue   string
 	request api.ClaimRequest
 	stands  bool // goes on waiting when there is nothing
+	looks   bool // wants to know of a run, not to have it
 	answer  chan granted
 	outcome *granted // decided in the transaction that is under way
 	left    bool     // nobody waits any more; its outcome, if it has one, is still delivered
 }
 
-// granted is a claim's answer: an attempt, an error, or neither.
+// granted is a claim's answer: an attempt, to who only looks that there is a run, an error, or none of these.
 type granted struct {
-	ref run.Ref
-	err error
+	ref  run.Ref
+	work bool
+	err  error
 }
 
 // maxStanding bounds how many claims may stand at once, over all queues.
@@ -222,7 +235,7 @@ func (tx *Tx) settleQueue(queue string) error {
 }
 
 func (c *waiter) sameKey(o *waiter) bool {
-	return c.request.Instance == o.request.Instance && c.request.Key == o.request.Key
+	return c.request.Instance == o.request.Instance && c.request.Key == o.request.Key && c.looks == o.looks
 }
 
 // fresh returns the new claims of a queue; of two with one key the later counts.
@@ -255,7 +268,7 @@ func (tx *Tx) decide(q *queue, ok bool, c *waiter, check bool) error {
 func (tx *Tx) answer(q *queue, ok bool, c *waiter, check bool) (granted, error) {
 	if check {
 		again, err := tx.again(c)
-		if again.Run != "" || err != nil {
+		if !c.looks && again.Run != "" || err != nil {
 			return granted{ref: again}, err
 		}
 		refused, host, err := tx.mayClaim(q, ok, c)
@@ -267,8 +280,15 @@ func (tx *Tx) answer(q *queue, ok bool, c *waiter, check bool) (granted, error) 
 		}
 		q.hosts[c.request.Instance] = host
 	}
-	ref, err := tx.grant(q, c)
-	return granted{ref: ref}, err
+	n, ok, err := tx.next(q)
+	if err != nil || !ok {
+		return granted{}, err
+	}
+	if c.looks {
+		return granted{work: true}, nil
+	}
+	q.free--
+	return granted{ref: run.Ref{Run: n.id, Attempt: n.attempt + 1}}, tx.startAttempt(q, n, c)
 }
 
 // mayClaim checks that a claim's instance is registered with the newest settings, and returns its host.
@@ -347,27 +367,22 @@ const (
 		ORDER BY ord, rank LIMIT 1`
 )
 
-// grant makes an attempt of the queue's next run. A run that is still to be checked against changed rules
+// next finds the queue's next run, if it may start now. A run that is still to be checked against changed rules
 // holds its queue up: the check, which is under way, touches the queue again.
-func (tx *Tx) grant(q *queue, c *waiter) (run.Ref, error) {
+func (tx *Tx) next(q *queue) (n next, ok bool, err error) {
 	if q.free <= 0 || q.dry {
-		return run.Ref{}, nil
+		return n, false, nil
 	}
 	query := nextRun
 	if q.whenBusy != api.Queue {
 		query = nextOfLanes
 	}
-	var n next
-	ok, err := tx.row([]any{&n.seq, &n.id, &n.attempt, &n.matchID}, query, q.name)
+	ok, err = tx.row([]any{&n.seq, &n.id, &n.attempt, &n.matchID}, query, q.name)
 	if err != nil {
-		return run.Ref{}, err
+		return n, false, err
 	}
-	if !ok || n.matchID != q.matchID {
-		q.dry = true
-		return run.Ref{}, nil
-	}
-	q.free--
-	return run.Ref{Run: n.id, Attempt: n.attempt + 1}, tx.startAttempt(q, n, c)
+	q.dry = !ok || n.matchID != q.matchID
+	return n, !q.dry, nil
 }
 
 func (tx *Tx) startAttempt(q *queue, n next, c *waiter) error {

@@ -20,7 +20,7 @@ func (i *instance) stand(ctx context.Context) <-chan granted {
 	request := i.request()
 	go func() {
 		ref, err := i.f.Claim(ctx, i.name, request, time.Minute)
-		answer <- granted{ref, err}
+		answer <- granted{ref: ref, err: err}
 	}()
 	for len(i.f.waiting.standing(i.name)) == before {
 		select {
@@ -246,7 +246,7 @@ func TestANewClaimWithTheKeyOfAStandingOneReplacesIt(t *testing.T) {
 	request := l.request()
 	go func() {
 		ref, err := f.Claim(context.Background(), "web", request, time.Minute)
-		second <- granted{ref, err}
+		second <- granted{ref: ref, err: err}
 	}()
 	if a := <-first; a.err != nil || a.ref.Run != "" {
 		t.Fatalf("the first: %v", a)

@@ -19,6 +19,9 @@ type Config struct {
 	Exec  []Step      // what it runs, in order; at least one
 	Cwd   string      // folder that the steps run in, absolute; CheckCwd says whether it is there
 
+	// ShareCwd lets runs on one machine use Cwd at the same time; otherwise one machine runs one at a time.
+	ShareCwd bool
+
 	Checkout *Checkout // nil: the steps run in Cwd, else in a tree of the commit
 
 	Env     map[string]string // variables set for the steps
@@ -34,6 +37,9 @@ type Config struct {
 	OnLost      string        // Fail or Requeue
 	MaxWait     time.Duration // a run that no listener took for so long is cancelled
 	MaxLog      int64         // bytes of output kept of one attempt
+
+	Lock     string // name of a lock of this machine that each run holds; empty: none
+	LockFile string // file that each run holds locked, absolute; empty: none
 
 	// Who is told of runs.
 	DiscordHook       secret.Value // webhook URL; none when it is absent or a placeholder
@@ -134,4 +140,12 @@ func (c Config) Masked() []secret.Value {
 		values = append(values, v)
 	}
 	return values
+}
+
+// AtOnceHere is how many runs one machine may have at work at once.
+func (c Config) AtOnceHere() int {
+	if c.ShareCwd || c.Checkout != nil {
+		return max(c.Concurrency, 1)
+	}
+	return 1
 }

@@ -76,7 +76,7 @@ func (l *listener) stepObject(key string, v hujson.Value, object *hujson.Object,
 		case "name":
 			l.stepName(inner, m.value, step)
 		case "cwd":
-			step.Cwd, _ = l.folder(inner, m.value)
+			step.Cwd, _ = l.path(inner, m.value, "a folder")
 		case "env":
 			step.Env = l.variables(inner, m.value)
 		case "timeout":

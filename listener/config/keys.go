@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -35,6 +36,7 @@ var keys = []key{
 	{"deletes", yesOrNo(func(c *Config) *bool { return &c.Rules.Deletes })},
 	{"exec", (*listener).exec},
 	{"cwd", (*listener).cwd},
+	{"share_cwd", yesOrNo(func(c *Config) *bool { return &c.ShareCwd })},
 	{"checkout", (*listener).checkout},
 	{"env", (*listener).env},
 	{"pass_env", (*listener).passEnv},
@@ -45,8 +47,8 @@ var keys = []key{
 	{"leave_background", nil},
 	{"concurrency", (*listener).concurrency},
 	{"when_busy", choice(func(c *Config) *string { return &c.WhenBusy }, Queue, Supersede, Latest)},
-	{"lock", nil},
-	{"lock_file", nil},
+	{"lock", (*listener).lock},
+	{"lock_file", (*listener).lockFile},
 	{"on_lost", choice(func(c *Config) *string { return &c.OnLost }, Fail, Requeue)},
 	{"max_wait", duration(func(c *Config) *time.Duration { return &c.MaxWait }, MaxMaxWait)},
 	{"max_log", (*listener).maxLog},
@@ -268,16 +270,36 @@ func (l *listener) maxLog(key string, v hujson.Value) {
 }
 
 func (l *listener) cwd(key string, v hujson.Value) {
-	if text, ok := l.folder(key, v); ok {
+	if text, ok := l.path(key, v, "a folder"); ok {
 		l.cfg.Cwd = l.beside(text)
 	}
 }
 
-// folder reads a folder's path, as it stands.
-func (l *listener) folder(key string, v hujson.Value) (string, bool) {
-	text, ok := l.text(key, v, "a folder")
+// lockName is what a lock may be called: it becomes a part of a file's name.
+var lockName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (l *listener) lock(key string, v hujson.Value) {
+	text, ok := l.text(key, v, "a name")
+	switch {
+	case ok && !lockName.MatchString(text):
+		l.wrong(v.StartOffset, `letters, digits, ".", "_" and "-", at most 64, the first one a letter or digit; a file of yours goes into lock_file`,
+			"%s: %s cannot be a lock's name", key, show(text))
+	case ok:
+		l.cfg.Lock = text
+	}
+}
+
+func (l *listener) lockFile(key string, v hujson.Value) {
+	if text, ok := l.path(key, v, "a file"); ok {
+		l.cfg.LockFile = l.beside(text)
+	}
+}
+
+// path reads a path, as it stands.
+func (l *listener) path(key string, v hujson.Value, want string) (string, bool) {
+	text, ok := l.text(key, v, want)
 	if ok && strings.HasPrefix(text, "~") {
-		l.wrong(v.StartOffset, "write the folder out, or a relative one", `%s: "~" stands for nothing here`, key)
+		l.wrong(v.StartOffset, "write it out, or as a relative one", `%s: "~" stands for nothing here`, key)
 		return "", false
 	}
 	return text, ok
@@ -299,6 +321,10 @@ func (l *listener) consider() {
 			repo = l.cfg.Rules.Name
 		}
 		l.warn(l.given["name"], fmt.Sprintf("say which ones: \"repos\": [%q]", repo), "no repos: the name decides which repositories are meant")
+	}
+	if l.cfg.Concurrency > l.cfg.AtOnceHere() {
+		l.warn(l.given["concurrency"], `"checkout": true gives each a folder of its own; or "share_cwd": true, if they do not get in each other's way`,
+			"concurrency: runs on one machine share cwd, so that each machine runs one at a time")
 	}
 	if l.cfg.ForkSecrets && l.cfg.Rules.Forks != "always" {
 		l.warn(l.given["fork_secrets"], "", `fork_secrets: has no effect without "forks": "always"`)

@@ -209,7 +209,7 @@ func TestAllKeys(t *testing.T) {
 			{Name: "smoke test", Argv: []string{"make", "smoke"}, Cwd: "smoke", Env: map[string]string{"STAGE": "test"}, Timeout: 5 * time.Minute},
 			{Name: "step 4", Run: "./tell", If: IfFailure}, {Name: "step 5", Run: "make clean", If: Always},
 		},
-		Cwd:      filepath.Join(folder, "work"),
+		Cwd: filepath.Join(folder, "work"), ShareCwd: true,
 		Checkout: &Checkout{URL: "https://git.example.com/{repo}.git", Depth: 3, Submodules: true, Keep: true},
 		Env: map[string]string{
 			"STAGE": "live", "EMPTY": "", "http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
@@ -217,6 +217,7 @@ func TestAllKeys(t *testing.T) {
 		PassEnv: []string{"SSH_AUTH_SOCK"}, ForkSecrets: true,
 		Timeout: 90 * time.Minute, Grace: 500 * time.Millisecond, Concurrency: 1000,
 		WhenBusy: "supersede", OnLost: "requeue", MaxWait: 48 * time.Hour, MaxLog: 1 << 30,
+		Lock: "gpu", LockFile: filepath.Join(folder, "locks/printer"),
 		DiscordNotify: []string{"@everyone", "<@80351110224678912>", "<@&165511591545143296>"},
 		NotifyOn:      "change", GithubURL: "https://git.example.com",
 	}
