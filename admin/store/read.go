@@ -19,6 +19,12 @@ type view struct {
 }
 
 func (s *Store) view(ctx context.Context, look func(view) error) error {
+	select {
+	case s.views <- struct{}{}:
+		defer func() { <-s.views }()
+	case <-ctx.Done():
+		return s.readError(ctx.Err())
+	}
 	tx, err := s.reading.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return s.readError(err)
@@ -40,8 +46,14 @@ func (s *Store) readError(err error) error {
 }
 
 // prepared returns the reading statement for a query. Queries are constants, and those that are put together
-// from constants: their number is small.
+// from constants: their number is small. Preparing takes a connection beside the view's own: one is kept for whoever
+// does it, one at a time, so that views never wait for each other's.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if stmt, ok := s.readStmts.Load(query); ok {
+		return stmt.(*sql.Stmt), nil
+	}
+	s.preparing.Lock()
+	defer s.preparing.Unlock()
 	if stmt, ok := s.readStmts.Load(query); ok {
 		return stmt.(*sql.Stmt), nil
 	}
@@ -49,10 +61,7 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if other, loaded := s.readStmts.LoadOrStore(query, stmt); loaded {
-		_ = stmt.Close()
-		return other.(*sql.Stmt), nil
-	}
+	s.readStmts.Store(query, stmt)
 	return stmt, nil
 }
 

@@ -75,6 +75,8 @@ type Store struct {
 
 	rechecks  chan struct{}
 	readStmts sync.Map // SQL text → *sql.Stmt
+	preparing sync.Mutex
+	views     chan struct{} // has room for maxReaders
 }
 
 // Sizes of SQLite's page caches in KiB: small, so that an idle process stays small.
@@ -93,7 +95,7 @@ func Open(opt Options) (*Store, error) {
 	if err := create(opt.Path); err != nil {
 		return nil, err
 	}
-	s := &Store{opt: opt, ops: make(chan *op), closing: make(chan struct{}), rechecks: make(chan struct{}, 1)}
+	s := &Store{opt: opt, ops: make(chan *op), closing: make(chan struct{}), rechecks: make(chan struct{}, 1), views: make(chan struct{}, maxReaders)}
 	s.waiting.queues = map[string][]*waiter{}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", opt.Path, err), s.closeFiles())
@@ -131,7 +133,7 @@ func (s *Store) open() error {
 		fmt.Sprintf("cache_size(-%d)", readerCache))); err != nil {
 		return err
 	}
-	s.reading.SetMaxOpenConns(maxReaders)
+	s.reading.SetMaxOpenConns(maxReaders + 1) // a view each, and one to prepare statements by
 	s.reading.SetMaxIdleConns(2)
 	s.reading.SetConnMaxIdleTime(time.Minute)
 	return s.load()
