@@ -26,36 +26,47 @@ const (
 
 // postDelivery takes a delivery: it is parsed and matched here, and stored with its runs by the writer.
 func (s *Server) postDelivery(w http.ResponseWriter, r *http.Request) error {
+	begun := time.Now()
+	receipt, err := s.takeDelivery(w, r)
+	if err != nil {
+		s.metrics.delivered(string(s.refusal(r, err).Code), 0, false)
+		return err
+	}
+	s.metrics.delivered(receipt.Status, time.Since(begun), receipt.Status == api.Accepted)
+	status := http.StatusAccepted
+	if receipt.Status == api.Pong {
+		status = http.StatusOK
+	}
+	return writeJSON(w, status, receipt)
+}
+
+func (s *Server) takeDelivery(w http.ResponseWriter, r *http.Request) (api.Receipt, error) {
 	if q := readQuery(r); q.err != nil {
-		return q.err
+		return api.Receipt{}, q.err
 	}
 	d, err := readHead(r)
 	if err != nil {
-		return err
+		return api.Receipt{}, err
 	}
 	length := r.ContentLength
 	if length > event.MaxPayload {
-		return &http.MaxBytesError{Limit: event.MaxPayload}
+		return api.Receipt{}, &http.MaxBytesError{Limit: event.MaxPayload}
 	}
 	if length < 0 {
 		length = event.MaxPayload
 	}
 	done, err := s.share(r.Context(), length)
 	if err != nil {
-		return err
+		return api.Receipt{}, err
 	}
 	defer done()
 	if d.Body, err = readBody(w, r); err != nil {
-		return err
+		return api.Receipt{}, err
 	}
 	if d.Event == event.Ping {
-		return writeJSON(w, http.StatusOK, api.Receipt{Delivery: d.ID, Status: api.Pong, Runs: []api.RunRef{}, Skipped: []api.Skipped{}})
+		return api.Receipt{Delivery: d.ID, Status: api.Pong, Runs: []api.RunRef{}, Skipped: []api.Skipped{}}, nil
 	}
-	receipt, err := s.accept(r.Context(), d)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusAccepted, receipt)
+	return s.accept(r.Context(), d)
 }
 
 // readHead reads what the headers say of a delivery.

@@ -338,5 +338,6 @@ func (s *Server) answerClaim(w http.ResponseWriter, r *http.Request, ref run.Ref
 		c.Payload = d.Delivery.Body
 	}
 	c.LeaseS = s.leases.seconds()
+	s.metrics.claimed(c.Run, c.Attempt)
 	return writeJSON(w, http.StatusOK, c)
 }

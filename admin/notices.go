@@ -27,6 +27,7 @@ func (s *Server) postNotice(w http.ResponseWriter, r *http.Request) error {
 	if err := s.store.Notified(r.Context(), ref, n); err != nil {
 		return err
 	}
+	s.metrics.notices.WithLabelValues(string(n.Status)).Inc()
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -6,17 +6,9 @@ import (
 	"net/http"
 	"time"
 
-	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/fault"
 )
-
-// DefaultKeep is how much admin keeps when nothing else is asked for.
-var DefaultKeep = store.Retention{
-	Runs:     store.Limits{Age: 90 * 24 * time.Hour, Count: 1_000_000},
-	Logs:     store.Limits{Age: 30 * 24 * time.Hour, Bytes: 10 << 30},
-	Payloads: store.Limits{Age: 30 * 24 * time.Hour, Bytes: 4 << 30},
-}
 
 const (
 	pruneEvery = 10 * time.Minute

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"lightspeed/admin/store"
@@ -40,11 +41,12 @@ type Options struct {
 	// Tokens of roles in the same process. They do not have tokens asked for by themselves.
 	OwnHooksToken, OwnListenerToken secret.Value
 
-	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
-	Keep                 store.Retention  // how much is kept; its zero value keeps everything
-	AllowIdenticalBodies bool             // do not take a body that was stored before for a duplicate
-	PublicURL            string           // address under which people find the page, without a slash at its end; empty: not known
-	Announcer            broker.Announcer // nil: there is no broker, and claims wait
+	Lease                time.Duration        // in whole seconds, at least MinLease; 0: DefaultLease
+	Keep                 store.Retention      // how much is kept; its zero value keeps everything
+	AllowIdenticalBodies bool                 // do not take a body that was stored before for a duplicate
+	PublicURL            string               // address under which people find the page, without a slash at its end; empty: not known
+	Announcer            broker.Announcer     // nil: there is no broker, and claims wait
+	Metrics              *prometheus.Registry // of the process; nil: admin makes its own
 	Log                  *slog.Logger
 }
 
@@ -63,6 +65,7 @@ type Server struct {
 	auth    *auth
 	handler http.Handler
 	version string
+	metrics *metrics
 
 	bodies   *semaphore.Weighted // memory for payloads, in bytes
 	pruning  chan struct{}       // holds one token while things are pruned
@@ -93,6 +96,12 @@ func New(opt Options) (*Server, error) {
 		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1),
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
+	if opt.Metrics == nil {
+		opt.Metrics = prometheus.NewRegistry()
+	}
+	if s.metrics, err = newMetrics(opt.Metrics, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -135,6 +144,7 @@ func (s *Server) open() error {
 // committed passes on what a commit changed, in the writer's goroutine.
 func (s *Server) committed(changes []store.Change) {
 	s.leases.committed(changes)
+	s.metrics.ended(changes)
 	for _, c := range changes {
 		s.hub.wake(c.Run)
 		if c.Status.Ended() && c.Attempt > 0 {
@@ -214,6 +224,7 @@ func (s *Server) giveUp(ctx context.Context, expired []lease) {
 	for _, l := range expired {
 		group.Go(func() {
 			reason := fmt.Sprintf("listener on %s was not heard of for %s", l.host, store.Plain(s.opt.Lease))
+			s.metrics.leases.Inc()
 			s.log.Warn("attempt given up", "run", l.ref.Run, "attempt", l.ref.Attempt, "listener", l.listener, "reason", reason)
 			fault.Point("admin.giving-up")
 			s.report(s.store.GiveUp(ctx, l.ref, reason), "giving up run "+l.ref.Run)

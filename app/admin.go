@@ -42,9 +42,6 @@ type Retention = store.Retention
 // Limits bound how much is kept of one kind of thing.
 type Limits = store.Limits
 
-// DefaultKeep is the default of AdminOptions.Keep.
-func DefaultKeep() Retention { return admin.DefaultKeep }
-
 // Admin runs the private server until stop says so.
 func Admin(stop Stop, out Output, o AdminOptions) error {
 	v, life := newVoice(out), newLifecycle(out.Log)
@@ -82,7 +79,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
 		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies,
-		Keep: o.Keep, PublicURL: page, Log: out.Log.With("role", "admin"),
+		Keep: o.Keep, Metrics: life.registry, PublicURL: page, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)

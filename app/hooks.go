@@ -20,6 +20,7 @@ type HooksOptions struct {
 	Client           ClientOptions
 	TLS              TLSFiles
 	Proxies          Proxies
+	MetricsAddr      string // of GET /metrics, "127.0.0.1:9100"; empty: it is not served
 }
 
 // DefaultSpoolMax is how much hooks keeps on disk while admin is away, in bytes.
@@ -41,6 +42,9 @@ func Hooks(stop Stop, out Output, o HooksOptions) error {
 		socket, err = startHooks(life, o, client, "addr", out)
 	}
 	if err == nil {
+		err = serveMetrics(life, v, o.MetricsAddr)
+	}
+	if err == nil {
 		v.ready("hooks", socket.url())
 		err = life.wait(stop.Soon)
 	}
@@ -60,7 +64,7 @@ func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string
 	socket.proxies = o.Proxies
 	server, err := hooks.New(hooks.Options{
 		Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, Admin: client,
-		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Log: out.Log.With("role", "hooks"),
+		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Metrics: life.registry, Log: out.Log.With("role", "hooks"),
 	})
 	if err != nil {
 		return nil, secretError(err)

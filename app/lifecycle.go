@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // lifecycle is what a process started, in that order, and how each thing ends. What fails while it runs
@@ -16,6 +18,8 @@ type lifecycle struct {
 	failed  chan error // the first failure of something that runs
 	stops   []teardown
 	sockets []*socket // what serves on them answers
+
+	registry *prometheus.Registry // of the process's numbers
 }
 
 // teardown ends one thing. It must return soon after its context ends.
@@ -29,7 +33,7 @@ type teardown struct {
 const stopLimit = 5 * time.Second
 
 func newLifecycle(log *slog.Logger) *lifecycle {
-	return &lifecycle{log: log, failed: make(chan error, 1)}
+	return &lifecycle{log: log, failed: make(chan error, 1), registry: newRegistry()}
 }
 
 // onStop registers how a thing ends, as soon as it exists. A limit of 0 leaves the wait to the teardown.

@@ -22,8 +22,9 @@ type ListenOptions struct {
 	State   string          // the process's state folder; each listener's own is in it
 	Client  ClientOptions
 
-	RabbitURLs []secret.Value // of admin's broker, tried in turn; none: claims wait at admin
-	DiscordAPI string         // in place of discord.DefaultAPI; empty: it is that
+	MetricsAddr string         // of GET /metrics, "127.0.0.1:9101"; empty: it is not served
+	RabbitURLs  []secret.Value // of admin's broker, tried in turn; none: claims wait at admin
+	DiscordAPI  string         // in place of discord.DefaultAPI; empty: it is that
 }
 
 // Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
@@ -38,6 +39,9 @@ func Listen(stop Stop, out Output, o ListenOptions) error {
 	}
 	v, life := newVoice(out), newLifecycle(out.Log)
 	client, err := life.client(o.Client, trust)
+	if err == nil {
+		err = serveMetrics(life, v, o.MetricsAddr)
+	}
 	if err == nil {
 		_, err = startListeners(life, stop, v, o, client)
 	}
@@ -82,7 +86,11 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	if err := checkDiscordAPI(o.DiscordAPI); err != nil {
 		return nil, err
 	}
-	common := listener.Options{Admin: client, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
+	numbers, err := listener.NewMetrics(life.registry)
+	if err != nil {
+		return nil, err
+	}
+	common := listener.Options{Admin: client, Metrics: numbers, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
 	group := &listeners{}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {

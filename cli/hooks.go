@@ -26,7 +26,7 @@ Examples:
 		Flags: flags([]urfave.Flag{
 			spoolMaxFlag(),
 			&urfave.BoolFlag{Name: "insecure-no-secret", Usage: "take deliveries that nobody signed"},
-		}, []setting{addr, adminURL, webhookSecret, token, stateFolder}, tlsServer, []setting{tlsCA}, logging),
+		}, []setting{addr, adminURL, webhookSecret, token, stateFolder, metricsAddr}, tlsServer, []setting{tlsCA}, logging),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
@@ -49,7 +49,7 @@ func spoolMaxFlag() urfave.Flag {
 }
 
 func (p *program) hooksOptions(c *urfave.Context, addr setting) (app.HooksOptions, error) {
-	o := app.HooksOptions{Addr: p.value(c, addr), InsecureNoSecret: c.Bool("insecure-no-secret"), TLS: p.tls(c)}
+	o := app.HooksOptions{Addr: p.value(c, addr), InsecureNoSecret: c.Bool("insecure-no-secret"), TLS: p.tls(c), MetricsAddr: p.value(c, metricsAddr)}
 	var err error
 	if o.Proxies, err = p.proxies(c); err != nil {
 		return o, err

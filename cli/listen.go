@@ -25,13 +25,13 @@ Examples:
   lightspeed listen deploy.json tests.json
   lightspeed listen --host rabbit deploy.json
   lightspeed listen --admin https://10.0.0.5:8443 --tls-ca ca.pem --token-file token deploy.json`,
-		Flags: flags([]urfave.Flag{rabbitHost}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA}, logging),
+		Flags: flags([]urfave.Flag{rabbitHost}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA, metricsAddr}, logging),
 		Action: func(c *urfave.Context) error {
 			configs, err := p.configs(c, true)
 			if err != nil {
 				return err
 			}
-			o := app.ListenOptions{Configs: configs, DiscordAPI: p.getenv(discordAPI)}
+			o := app.ListenOptions{Configs: configs, DiscordAPI: p.getenv(discordAPI), MetricsAddr: p.value(c, metricsAddr)}
 			if o.Client, err = p.clientOptions(c); err != nil {
 				return err
 			}

@@ -68,6 +68,10 @@ var (
 		flag: "trusted-proxy", env: "LIGHTSPEED_TRUSTED_PROXY",
 		usage: "`ADDRESSES` of proxies, as 10.0.0.1,10.1.0.0/16, whose X-Forwarded-For says where a request is from",
 	}
+	metricsAddr = setting{
+		flag: "metrics-addr", env: "LIGHTSPEED_METRICS_ADDR",
+		usage: "`HOST:PORT` where GET /metrics is served, for Prometheus, to whoever reaches it\ndefault nowhere",
+	}
 	tlsCA     = setting{flag: "tls-ca", env: "LIGHTSPEED_TLS_CA", usage: "`FILE` with certificates to trust beside the system's, PEM"}
 	logFormat = setting{flag: "log-format", env: "LIGHTSPEED_LOG_FORMAT", def: "text", usage: "`FORMAT` of the log on stderr: text or json"}
 	logLevel  = setting{flag: "log-level", env: "LIGHTSPEED_LOG_LEVEL", def: "info", usage: "`LEVEL` from which on it is logged: debug, info, warn or error"}

@@ -29,13 +29,17 @@ var (
 
 // receive answers one delivery, and logs one line about it.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
 	receipt, err := s.take(w, r)
 	if err != nil {
+		s.metrics.deliveries.WithLabelValues(string(toldTo(err).Code)).Inc()
 		s.noteRefusal(r, err)
 		drain(w, r)
 		refuse(w, err)
 		return
 	}
+	s.metrics.deliveries.WithLabelValues(receipt.Status).Inc()
+	s.metrics.took.Observe(time.Since(begun).Seconds())
 	fault.Point("hooks.answering")
 	status := http.StatusAccepted
 	if receipt.Status == api.Pong {

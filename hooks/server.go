@@ -32,6 +32,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"lightspeed/api"
@@ -65,6 +66,7 @@ type Options struct {
 	State            string // hooks' own folder; made when missing, and locked
 	SpoolMax         int64  // bytes on disk; 0: DefaultSpoolMax
 	Log              *slog.Logger
+	Metrics          prometheus.Registerer // nil: nobody reads numbers
 }
 
 // Server is the public role. Handler takes deliveries, and Run hands on what had to wait.
@@ -77,6 +79,7 @@ type Server struct {
 	small   *semaphore.Weighted // bytes of bodies in flight
 	large   *semaphore.Weighted // the same, of bodies over largeBody and of unknown length
 	checks  checks
+	metrics *metrics
 
 	stopped context.Context // ends with Close
 	stop    context.CancelFunc
@@ -106,6 +109,12 @@ func New(o Options) (*Server, error) {
 	}
 	s.checks.admin, _ = o.Admin.(healthy)
 	s.stopped, s.stop = context.WithCancel(context.Background())
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	if s.metrics, err = newMetrics(o.Metrics, s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
 }
 

@@ -22,12 +22,13 @@ import (
 
 // attempt is one attempt of one run, from its journal entry to admin's answer that its end is known.
 type attempt struct {
-	l     *Listener
-	ref   run.Ref
-	entry *journal.Entry
-	log   *slog.Logger
-	story notify.Notice // what people are told of it, but for how it stands
-	begun sync.Once     // they were told that it runs
+	l       *Listener
+	ref     run.Ref
+	entry   *journal.Entry
+	log     *slog.Logger
+	story   notify.Notice // what people are told of it, but for how it stands
+	begun   sync.Once     // they were told that it runs
+	claimed time.Time     // when begin had it
 
 	over     atomic.Bool // admin takes nothing of it any more
 	ending   atomic.Bool // its end is being reported: that a renewal is refused says nothing now
@@ -41,6 +42,7 @@ type attempt struct {
 // begin writes a claimed run down and starts it. It reports false when it cannot be written down: then nothing
 // is started, the run is given back, and no other is asked for before the journal can be written.
 func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool {
+	claimed := time.Now()
 	d := event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: claim.Payload}
 	e, unreadable := event.Parse(d)
 	files := filesList(e)
@@ -54,6 +56,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	}
 	fault.Point("listener.journaled")
 	a := l.newAttempt(entry)
+	a.claimed = claimed
 	a.story = l.story(entry.Claim(), e, time.Now().UTC())
 	a.progress = newProgress(l.opt.Config.Exec)
 	a.locks, l.held = l.held, nil
@@ -161,12 +164,13 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		return Outcome{Status: run.NotStarted, Reason: "admin did not say in time that it was still this listener's"}
 	}
 	defer a.l.takeFolder(ctx, a.entry.Log, a.log).Release()
-	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
+	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
 		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),
 		mask: a.l.mask, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
 		started: func(id process.ID) {
 			fault.Point("listener.started")
+			a.l.opt.Metrics.started(a.l.name, a.claimed)
 			if err := a.entry.SetStarted(journal.Process(id), a.progress.steps()); err != nil {
 				a.log.Warn("journal could not note the run's process", "err", err)
 			}
@@ -200,6 +204,7 @@ func (a *attempt) settle(o Outcome) {
 		a.log.Error("journal could not note how the run ended; it is reported all the same", "err", err)
 	}
 	fault.Point("listener.settled")
+	a.l.opt.Metrics.ended(a.l.name, o)
 	a.log.Info("run ended", "status", o.Status, "reason", o.Reason, "log_bytes", size)
 }
 

@@ -20,13 +20,16 @@ const (
 // link is the way to admin. All calls share it, so that "waits for admin" is said once and not by each.
 type link struct {
 	*api.Client
-	log *slog.Logger
+	log     *slog.Logger
+	metrics *Metrics
 
 	mu    sync.Mutex
 	since time.Time // when admin went away; zero while it is there
 }
 
-func newLink(c *api.Client, log *slog.Logger) *link { return &link{Client: c, log: log} }
+func newLink(c *api.Client, log *slog.Logger, m *Metrics) *link {
+	return &link{Client: c, log: log, metrics: m}
+}
 
 // heard notes how a call ended.
 func (l *link) heard(err error) {
@@ -41,6 +44,7 @@ func (l *link) heard(err error) {
 	case !away && !l.since.IsZero():
 		l.log.Info("admin is back at "+l.Base(), "away", time.Since(l.since).Round(time.Millisecond))
 		l.since = time.Time{}
+		l.metrics.reconnected()
 	}
 }
 

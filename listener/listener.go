@@ -40,6 +40,8 @@ type Options struct {
 	Log       *slog.Logger    // required
 	Ready     func()          // called once, when it is registered and listening; may be nil
 
+	Metrics *Metrics // shared by all listeners of the process; nil: nobody reads numbers
+
 	Lanes      *notify.Lanes // shared by all listeners of the process that tell people of runs; nil: none shares them
 	DiscordAPI string        // in place of discord.DefaultAPI
 }
@@ -105,7 +107,7 @@ func New(o Options) (*Listener, error) {
 	}
 	return &Listener{
 		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, log: o.Log,
-		admin: newLink(o.Admin, o.Log), start: rand.Text(), host: host,
+		admin: newLink(o.Admin, o.Log, o.Metrics), start: rand.Text(), host: host,
 		patience: leavePatience, slots: newSlots(o.Config.AtOnceHere()), locks: locks(o.Config), folder: folder(o.Config),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
 		workspaces: newWorkspaces(o.State, o.Mirrors, o.Log),
