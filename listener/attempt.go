@@ -163,6 +163,9 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		a.log.Warn("run is not started: admin does not say that it is still this listener's", "err", err)
 		return Outcome{Status: run.NotStarted, Reason: "admin did not say in time that it was still this listener's"}
 	}
+	if why := a.learnFiles(ctx, &f); why != "" {
+		return Outcome{Status: run.Cancelled, Reason: "not for this listener, as what the pull request changes shows: " + why}
+	}
 	defer a.l.takeFolder(ctx, a.entry.Log, a.log).Release()
 	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{

@@ -21,6 +21,7 @@ import (
 	"lightspeed/listener/lock"
 	"lightspeed/match"
 	"lightspeed/notify"
+	"lightspeed/notify/commitstatus"
 	"lightspeed/run"
 	"lightspeed/secret"
 )
@@ -53,7 +54,8 @@ type Listener struct {
 	rules   *match.Matcher
 	mask    *secret.Mask
 	journal *journal.Journal
-	teller  *teller // nil: nobody is told of runs
+	teller  *teller              // nil: nobody is told of runs
+	forge   *commitstatus.Target // tells what a pull request changes; nil: nobody does
 	admin   *link
 	log     *slog.Logger
 	start   string // names this process to admin
@@ -97,7 +99,14 @@ func New(o Options) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Lanes == nil {
+		o.Lanes = &notify.Lanes{}
+	}
 	teller, err := newTeller(o)
+	if err != nil {
+		return nil, errors.Join(err, held.Close())
+	}
+	forge, err := newForge(o.Config, o.Lanes)
 	if err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
@@ -106,7 +115,7 @@ func New(o Options) (*Listener, error) {
 		host = "unknown"
 	}
 	return &Listener{
-		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, log: o.Log,
+		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, forge: forge, log: o.Log,
 		admin: newLink(o.Admin, o.Log, o.Metrics), start: rand.Text(), host: host,
 		patience: leavePatience, slots: newSlots(o.Config.AtOnceHere()), locks: locks(o.Config), folder: folder(o.Config),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},

@@ -144,10 +144,11 @@ func (a *attempt) tellStart() {
 }
 
 // tellEnd tells how the attempt ended, when that is known now. Of one that was lost admin is asked first: the run
-// may go on elsewhere. Of one that never started nobody has heard.
+// may go on elsewhere. Of one that never started, or was cancelled before its commands were, nobody has heard.
 func (a *attempt) tellEnd() {
 	f := *a.entry.Result()
-	if f.Status != run.Lost && f.Status != run.NotStarted && !a.over.Load() {
+	unheard := f.Status == run.NotStarted || f.Status == run.Cancelled && !begun(f.Steps) && a.ref.Attempt == 1
+	if f.Status != run.Lost && !unheard && !a.over.Load() {
 		a.tellResult(f, false)
 		fault.Point("listener.end.told")
 	}

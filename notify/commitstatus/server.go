@@ -23,6 +23,7 @@ const (
 	githubAPI = "https://api.github.com/"
 	userAgent = "lightspeed"
 	maxAnswer = 1 << 20          // bytes that are read of an answer
+	maxList   = 16 << 20         // the same of a list, in which GitHub puts each file's patch
 	blindRest = 61 * time.Second // after a limit that does not say for how long: GitHub asks for a minute at least
 )
 
@@ -138,7 +139,11 @@ func (g *guarded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &limited{io.LimitReader(resp.Body, maxAnswer), resp.Body}
+	most := int64(maxAnswer)
+	if req.Method == http.MethodGet {
+		most = maxList
+	}
+	resp.Body = &limited{io.LimitReader(resp.Body, most), resp.Body}
 	return resp, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	repos    map[string]map[string]bool // full name → commits
+	pulls    map[string][]File          // full name and number, as in a path → what it changes
 	statuses []Status
 	requests int
 	before   func(*http.Request) *Answer
@@ -54,7 +56,7 @@ type Answer struct {
 
 // New starts a server with its API under root that ends with the test.
 func New(t testing.TB, root, token string) *Server {
-	s := &Server{t: t, root: root, token: token, repos: map[string]map[string]bool{}}
+	s := &Server{t: t, root: root, token: token, repos: map[string]map[string]bool{}, pulls: map[string][]File{}}
 	s.http = httptest.NewServer(s)
 	t.Cleanup(s.http.Close)
 	return s
@@ -71,6 +73,20 @@ func (s *Server) Commit(repo, sha string) {
 		s.repos[repo] = map[string]bool{}
 	}
 	s.repos[repo][sha] = true
+}
+
+// File is one that a pull request changes.
+type File struct {
+	Name     string `json:"filename"`
+	Previous string `json:"previous_filename,omitempty"` // of one that was renamed
+	Patch    string `json:"patch,omitempty"`
+}
+
+// Pull makes a pull request known.
+func (s *Server) Pull(repo string, number int, files ...File) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pulls[fmt.Sprintf("%s/pulls/%d", repo, number)] = files
 }
 
 // Before is asked before each call: what it answers is answered.
@@ -95,6 +111,31 @@ func (s *Server) Requests() int {
 }
 
 var path = regexp.MustCompile(`^/repos/([A-Za-z0-9._-]+/[A-Za-z0-9._-]+)/statuses/([0-9a-f]+)$`)
+
+var pullPath = regexp.MustCompile(`^/repos/([A-Za-z0-9._-]+/[A-Za-z0-9._-]+/pulls/[0-9]+)/files$`)
+
+// files answers one page of what a pull request changes: as many as are asked for, up to 100.
+func (s *Server) files(r *http.Request, pull string) Answer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all, known := s.pulls[pull]
+	if !known {
+		return failed(404, "Not Found")
+	}
+	query := r.URL.Query()
+	page, _ := strconv.Atoi(query.Get("page"))
+	size, _ := strconv.Atoi(query.Get("per_page"))
+	page, size = max(page, 1), min(max(size, 1), 100)
+	from := min((page-1)*size, len(all))
+	to := min(from+size, len(all))
+	body, _ := json.Marshal(all[from:to])
+	a := Answer{Status: 200, Header: map[string]string{}, Body: string(body)}
+	if to < len(all) {
+		query.Set("page", strconv.Itoa(page+1))
+		a.Header["Link"] = fmt.Sprintf("<%s%s?%s>; rel=\"next\"", s.http.URL, r.URL.Path, query.Encode())
+	}
+	return a
+}
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
@@ -134,6 +175,9 @@ func (s *Server) answer(r *http.Request) Answer {
 	}
 	if route == "/user" && r.Method == http.MethodGet {
 		return Answer{Status: 200, Body: `{"login": "robot"}`}
+	}
+	if pull := pullPath.FindStringSubmatch(route); pull != nil && r.Method == http.MethodGet {
+		return s.files(r, pull[1])
 	}
 	parts := path.FindStringSubmatch(route)
 	if parts == nil || r.Method != http.MethodPost {
