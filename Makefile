@@ -5,6 +5,7 @@
 #             without a broker
 # make image  the container image, built from the Dockerfile by buildah, and a delivery walked through roles started from it
 # make release  archives for linux and darwin, amd64 and arm64, with SHA256SUMS, in dist/release: the same bytes wherever it runs
+# make screenshots  the pictures of the page in docs/
 # make fuzz   every fuzz target for FUZZTIME (20 s)
 
 GO       ?= go
@@ -15,11 +16,11 @@ FUZZTIME ?= 20s
 
 # Programs that the tests run, and those that the benchmarks run besides: the program, and the Debian package that it
 # comes from.
-NEEDED       = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server promtool:prometheus systemd-analyze:systemd
+NEEDED       = git:git curl:curl openssl:openssl rabbitmq-server:rabbitmq-server promtool:prometheus systemd-analyze:systemd chromium:chromium npm:npm
 bench: NEEDED += webhook:webhook strace:strace
 image: NEEDED += buildah:buildah debootstrap:debootstrap
 
-.PHONY: all build test check tools bench chaos image release fuzz
+.PHONY: all build test check tools screenshots bench chaos image release fuzz
 
 all: build
 
@@ -65,3 +66,6 @@ fuzz:
 	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	  done; \
 	done
+
+screenshots: tools
+	$(GO) test ./admin/web -run TestEveryPageForEveryone -count 1 -args -screenshots $(CURDIR)/docs/pictures

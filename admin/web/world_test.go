@@ -3,6 +3,7 @@ package web_test
 import (
 	"bufio"
 	"context"
+	"crypto/sha1"
 	"fmt"
 	"io"
 	"log/slog"
@@ -33,7 +34,7 @@ type site struct {
 
 func serve(t *testing.T, change ...func(*app.AdminOptions)) *site {
 	t.Helper()
-	o := app.AdminOptions{Addr: "127.0.0.1:0", State: t.TempDir()}
+	o := app.AdminOptions{Addr: "127.0.0.1:0", State: t.TempDir(), Lease: time.Hour}
 	for _, c := range change {
 		c(&o)
 	}
@@ -148,7 +149,7 @@ func (s *site) push(spec event.PushSpec) string {
 		spec.Repo = "acme/web"
 	}
 	if spec.SHA == "" {
-		spec.SHA = fmt.Sprintf("%040x", 0xc0ffee00000+n*7919)
+		spec.SHA = fmt.Sprintf("%x", sha1.Sum(fmt.Append(nil, n)))
 	}
 	body, err := event.MakePush(spec)
 	if err != nil {
@@ -186,6 +187,9 @@ func (s *site) write(ref run.Ref, offset int64, text string) int64 {
 	}
 	return offset
 }
+
+// finish is what ends an attempt.
+type finish = api.Finish
 
 func (s *site) finish(ref run.Ref, state run.State, reason string, change ...func(*api.Finish)) {
 	s.Helper()

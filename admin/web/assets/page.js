@@ -133,8 +133,12 @@
       lastY = scrollY;
     }, {passive: true});
     if (!log.hasAttribute("data-ended") && !part() && !location.hash) setFollow(true); else showFollow();
-    const line = /^#L(\d+)$/.exec(location.hash);
-    if (line && !document.getElementById("L" + line[1])) location.replace(`?attempt=${log.dataset.attempt}&line=${line[1]}#L${line[1]}`);
+    const toLine = () => {
+      const line = /^#L(\d+)$/.exec(location.hash);
+      if (line && !document.getElementById("L" + line[1])) location.replace(`?attempt=${log.dataset.attempt}&line=${line[1]}#L${line[1]}`);
+    };
+    addEventListener("hashchange", toLine);
+    toLine();
   }
   // Windows beside the one that is shown are put to it.
   document.addEventListener("click", async event => {
