@@ -42,6 +42,7 @@ func newSet(t *testing.T) *set {
 	s := &set{t: t, compose: readCompose(t), dir: t.TempDir(), started: map[string]*fleet.Process{}}
 	s.secrets = makeSecrets(t, node.Addr())
 	node.Ctl(t, "import_definitions", filepath.Join(s.secrets, "rabbitmq-definitions.json"))
+	t.Cleanup(func() { node.Eval(t, `rabbit_vhost:delete(<<"lightspeed">>, <<"test">>)`) })
 	s.admin, s.hooks = address(t), address(t)
 	t.Cleanup(s.end)
 	return s
@@ -131,7 +132,8 @@ func (s *set) copyConfig(folder string, change func(string) string) {
 // secret is the path of one.
 func (s *set) secret(name string) string { return filepath.Join(s.secrets, name) }
 
-// ask runs a command of the plain binary as a person on the outside does, and wants this exit code.
+// ask runs a command of the plain binary as a person on the outside does, and wants this exit code. It returns
+// what was printed: the answer, or else what went wrong.
 func (s *set) ask(code int, args ...string) string {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
@@ -139,9 +141,14 @@ func (s *set) ask(code int, args ...string) string {
 	cmd := exec.CommandContext(ctx, lightspeed, args...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LIGHTSPEED_ADMIN=https://" + s.admin,
 		"LIGHTSPEED_TLS_CA=" + s.secret("ca.pem"), "LIGHTSPEED_TOKEN_FILE=" + s.secret("admin-token")}
-	out, err := cmd.CombinedOutput()
+	var said strings.Builder
+	cmd.Stderr = &said
+	out, err := cmd.Output()
 	if cmd.ProcessState.ExitCode() != code {
-		s.t.Fatalf("lightspeed %s: %v\n%s", strings.Join(args, " "), err, out)
+		s.t.Fatalf("lightspeed %s: %v\n%s%s", strings.Join(args, " "), err, out, &said)
+	}
+	if code != 0 {
+		return said.String()
 	}
 	return string(out)
 }
