@@ -22,7 +22,7 @@ func withPage(server *admin.Server, out Output) http.Handler {
 	desk := server.Desk()
 	page := web.New(web.Options{Source: pageSource{desk}, Access: pageAccess{server}, Log: out.Log.With("role", "admin")})
 	mux := http.NewServeMux()
-	for _, path := range []string{api.Prefix + "/", "/healthz", "/readyz"} {
+	for _, path := range []string{api.Prefix + "/", "/healthz", "/readyz", "/metrics"} {
 		mux.Handle(path, server.Handler())
 	}
 	mux.Handle("/", server.Guard(page.Handler()))
