@@ -151,3 +151,27 @@ func TestLostRunIsToldByTheOther(t *testing.T) {
 		t.Errorf("called %d times: %+v", n, discord.Messages())
 	}
 }
+
+// A run that goes on as its next attempt on another machine keeps its message.
+func TestRequeuedRunKeepsItsMessage(t *testing.T) {
+	t.Parallel()
+	w, discord, config := tellingWorld(t)
+	config["on_lost"] = "requeue"
+	w.start()
+	first := w.listener("first", config, nil).tells(discord)
+	first.start()
+	r := w.runOf(w.send("gate"))
+	w.await("a message that it runs, and admin's knowing of it", func() bool {
+		got, err := w.api.Run(t.Context(), r.ID)
+		return err == nil && len(discord.Messages()) == 1 && len(got.Notices) == 1
+	})
+	first.Kill()
+	w.listener("second", config, nil).tells(discord).start()
+	w.open()
+	if r = w.awaitStatus(r.ID, run.Passed); r.Attempt != 2 {
+		t.Errorf("it passed as attempt %d", r.Attempt)
+	}
+	if n := w.awaitTold(discord); n != 0 {
+		t.Errorf("%d messages too many: %+v", n, discord.Messages())
+	}
+}
