@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lightspeed/api"
 	"lightspeed/listener"
@@ -20,7 +21,11 @@ import (
 type ListenOptions struct {
 	Configs []config.Config // each with another name
 	State   string          // the process's state folder; each listener's own is in it
-	Client  ClientOptions
+
+	// DrainTimeout is how long a stop waits for what runs, before it is cancelled; 0: until it ends.
+	DrainTimeout time.Duration
+
+	Client ClientOptions
 
 	MetricsAddr string         // of GET /metrics, "127.0.0.1:9101"; empty: it is not served
 	RabbitURLs  []secret.Value // of admin's broker, tried in turn; none: claims wait at admin
@@ -73,8 +78,9 @@ func checkConfigs(configs []config.Config) error {
 
 // listeners are those of one process. They start and end together.
 type listeners struct {
-	all     []*listener.Listener
-	running sync.WaitGroup
+	all      []*listener.Listener
+	running  sync.WaitGroup
+	patience time.Duration // ListenOptions.DrainTimeout
 }
 
 // startListeners builds and starts listeners. The channel is closed when all of them listen.
@@ -91,7 +97,7 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 		return nil, err
 	}
 	common := listener.Options{Admin: client, Metrics: numbers, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
-	group := &listeners{}
+	group := &listeners{patience: o.DrainTimeout}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
 		one, err := newListener(life, v, o.State, common, c, ready)
@@ -170,8 +176,8 @@ func (g *listeners) start(life *lifecycle, stop Stop, v *voice) {
 	})
 }
 
-// drain waits for the runs to end. It has no limit of its own: a run may take as long as its timeout, until
-// now ends, and the last signal leaves the process.
+// drain waits for the runs to end: a run may take as long as its timeout, until patience is over or now ends, and
+// the last signal leaves the process.
 func (g *listeners) drain(now context.Context, v *voice) {
 	done := make(chan struct{})
 	go func() {
@@ -179,20 +185,39 @@ func (g *listeners) drain(now context.Context, v *voice) {
 		close(done)
 	}()
 	if n := g.busy(); n > 0 {
-		v.note("takes nothing new and finishes what runs: %s (a second signal cancels, a third leaves at once)", runs(n))
+		v.note("takes nothing new and finishes what runs: %s%s (a second signal cancels, a third leaves at once)", runs(n), atMost(g.patience))
 	}
+	why := "the listener was told to stop"
 	select {
 	case <-done:
 		return
 	case <-now.Done():
+	case <-after(g.patience):
+		v.note("the drain timeout of %v is over", g.patience)
+		why += fmt.Sprintf(", and its drain timeout of %v was over", g.patience)
 	}
 	if n := g.busy(); n > 0 {
 		v.note("cancels what runs: %s (one more signal leaves at once)", runs(n))
 	}
 	for _, one := range g.all {
-		one.CancelRuns("the listener was told to stop")
+		one.CancelRuns(why)
 	}
 	<-done
+}
+
+// after is time.After, but for 0 never.
+func after(d time.Duration) <-chan time.Time {
+	if d == 0 {
+		return nil
+	}
+	return time.After(d)
+}
+
+func atMost(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", for at most %v", d)
 }
 
 func (g *listeners) busy() int {

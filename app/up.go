@@ -22,6 +22,8 @@ type UpOptions struct {
 	State     string
 	Configs   []config.Config
 
+	DrainTimeout time.Duration // as of ListenOptions
+
 	Secrets          []secret.Value // none: one is made, and kept in State
 	InsecureNoSecret bool
 	SpoolMax         int64
@@ -94,7 +96,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	if place.client, err = client(listenerToken); err != nil {
 		return nil, err
 	}
-	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, State: o.State, DiscordAPI: o.DiscordAPI}, place.client)
+	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, DrainTimeout: o.DrainTimeout, State: o.State, DiscordAPI: o.DiscordAPI}, place.client)
 	return place, err
 }
 

@@ -3,12 +3,26 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	urfave "github.com/urfave/cli/v2"
 
 	"lightspeed/app"
 	"lightspeed/listener/config"
 )
+
+// drainTimeoutFlag bounds what the first signal of `listen` and `up` waits for.
+func drainTimeoutFlag() urfave.Flag {
+	return &urfave.DurationFlag{Name: "drain-timeout", Usage: "cancel what still runs `SO-LONG` after the first signal\ndefault never"}
+}
+
+func drainTimeout(c *urfave.Context) (time.Duration, error) {
+	d := c.Duration("drain-timeout")
+	if d < 0 {
+		return 0, app.Usagef("", "--drain-timeout is %v, and must not be negative", d)
+	}
+	return d, nil
+}
 
 func (p *program) listen() *urfave.Command {
 	return &urfave.Command{
@@ -18,14 +32,15 @@ func (p *program) listen() *urfave.Command {
 		Description: `"test" is a built-in config that matches everything, echoes hello, and is forgotten when it leaves.
 
 At the first SIGINT or SIGTERM it takes nothing new and finishes what runs; at the second it cancels that; at
-the third it leaves.
+the third it leaves. With --drain-timeout it cancels by itself: choose it shorter than what the service manager
+waits before it kills (systemd: TimeoutStopSec, with KillMode=mixed; Docker: stop_grace_period).
 
 Examples:
   lightspeed listen test
   lightspeed listen deploy.json tests.json
   lightspeed listen --host rabbit deploy.json
   lightspeed listen --admin https://10.0.0.5:8443 --tls-ca ca.pem --token-file token deploy.json`,
-		Flags: flags([]urfave.Flag{rabbitHost}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA, metricsAddr}, logging),
+		Flags: flags([]urfave.Flag{rabbitHost, drainTimeoutFlag()}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA, metricsAddr}, logging),
 		Action: func(c *urfave.Context) error {
 			configs, err := p.configs(c, true)
 			if err != nil {
@@ -39,6 +54,9 @@ Examples:
 				return err
 			}
 			if o.State, err = p.state(c); err != nil {
+				return err
+			}
+			if o.DrainTimeout, err = drainTimeout(c); err != nil {
 				return err
 			}
 			out, err := p.output(c, logLevel)

@@ -17,7 +17,7 @@ Examples:
   lightspeed up deploy.json
   lightspeed up deploy.json tests.json --hooks-addr :8000 --secret-file webhook-secret
   lightspeed up --addr 10.0.0.5:8080 --admin-token "$TOKEN" deploy.json`,
-		Flags: flags(append(adminFlags(), spoolMaxFlag(),
+		Flags: flags(append(adminFlags(), spoolMaxFlag(), drainTimeoutFlag(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "let everyone who reaches admin's address do everything, without tokens"},
 			&urfave.BoolFlag{Name: "insecure-no-secret", Usage: "take deliveries that nobody signed"},
 		), []setting{adminAddr, hooksAddr, publicURL, webhookSecret, stateFolder, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
@@ -54,6 +54,9 @@ func (p *program) upOptions(c *urfave.Context) (app.UpOptions, error) {
 		return o, err
 	}
 	o.DiscordAPI = p.getenv(discordAPI)
+	if o.DrainTimeout, err = drainTimeout(c); err != nil {
+		return o, err
+	}
 	o.SpoolMax, err = size("spool-max", c.String("spool-max"))
 	return o, err
 }

@@ -75,7 +75,13 @@ func (j job) run(ctx context.Context) Outcome {
 		return Outcome{Status: run.Errored, Reason: "the listener has no pipe left for its output"}
 	}
 	outcome := j.steps(ctx, tree)
-	j.sayRest(tree, tree.End(ctx))
+	if j.config.LeaveBackground && ctx.Err() == nil {
+		if n := tree.Leave(); n > 0 {
+			tree.Say("lightspeed: " + processes(n) + " left running")
+		}
+	} else {
+		j.sayRest(tree, tree.End(ctx))
+	}
 	outcome.Reason = j.mask.String(outcome.Reason)
 	return outcome
 }

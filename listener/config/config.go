@@ -30,6 +30,9 @@ type Config struct {
 	Secrets     map[string]secret.Value // variables set for the steps, masked in all that they print
 	ForkSecrets bool                    // pull requests from forks get Secrets and PassEnv, too
 
+	// LeaveBackground lets processes go on that the steps leave running when they are done.
+	LeaveBackground bool
+
 	Timeout     time.Duration // of one attempt; then SIGTERM …
 	Grace       time.Duration // … and after this SIGKILL
 	Concurrency int           // runs at once over all machines that share the name, from 1

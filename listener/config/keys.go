@@ -44,7 +44,7 @@ var keys = []key{
 	{"fork_secrets", yesOrNo(func(c *Config) *bool { return &c.ForkSecrets })},
 	{"timeout", duration(func(c *Config) *time.Duration { return &c.Timeout }, MaxTimeout)},
 	{"grace", duration(func(c *Config) *time.Duration { return &c.Grace }, MaxGrace)},
-	{"leave_background", nil},
+	{"leave_background", yesOrNo(func(c *Config) *bool { return &c.LeaveBackground })},
 	{"concurrency", (*listener).concurrency},
 	{"when_busy", choice(func(c *Config) *string { return &c.WhenBusy }, Queue, Supersede, Latest)},
 	{"lock", (*listener).lock},

@@ -173,6 +173,22 @@ func (t *Tree) End(ctx context.Context) Rest {
 	return rest
 }
 
+// Leave is End for a tree whose processes may go on: it takes in what they have written so far, and returns how many
+// there are. Who writes more then gets SIGPIPE, for nobody reads.
+func (t *Tree) Leave() (running int) {
+	defer t.family.close()
+	defer t.read.Close()
+	_ = t.write.Close()
+
+	t.CatchUp()
+	_ = t.read.SetReadDeadline(time.Now())
+	<-t.eof
+	if t.guard != nil {
+		t.guard.dismiss()
+	}
+	return len(t.family.left())
+}
+
 // linger waits for the end of the output and of all processes, and reports whether both came in time.
 func (t *Tree) linger(ctx context.Context, grace time.Duration, done func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, grace)

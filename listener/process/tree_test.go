@@ -345,6 +345,26 @@ func TestBackgroundOutputWithinTheGraceIsKept(t *testing.T) {
 	}
 }
 
+// TestLeave: what the commands leave running goes on, and what they had written is there.
+func TestLeave(t *testing.T) {
+	g := plant(t, time.Minute)
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	if r := g.Run(t.Context(), g.sh("echo first; (sleep 600 & echo $! >"+pidFile+"; echo last; wait) & sleep 0.1")); !r.Passed() {
+		t.Fatal(r)
+	}
+	begun := time.Now()
+	if n := g.Leave(); n != 2 || time.Since(begun) > 30*time.Second {
+		t.Errorf("%d processes are left after %v, want 2", n, time.Since(begun))
+	}
+	if g.out.String() != "first\nlast\n" {
+		t.Errorf("output %q", g.out)
+	}
+	left := Leftovers{Marks: []string{g.mark}}
+	if rest := left.End(t.Context(), 0); rest.Ended != 2 {
+		t.Errorf("%d processes still ran, want 2", rest.Ended)
+	}
+}
+
 func TestClosedOutputIsNoEnd(t *testing.T) {
 	g := plant(t, time.Minute)
 	r := g.Run(t.Context(), g.sh(`echo first; exec >&- 2>&-; sleep 0.1; exit 4`))
