@@ -77,3 +77,28 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("the log has %d bytes", len(text))
 	}
 }
+
+// An artifact that the disk has no room for is refused in words and leaves the room to logs and results.
+func TestFullDiskForArtifacts(t *testing.T) {
+	dir, _ := smallDisk(t)
+	f := startIn(t, filepath.Join(dir, "admin"))
+	defer f.end()
+	l := f.listener("web")
+	f.push("d1", "main")
+	c := l.mustClaim()
+	large := artifact("large", "")
+	large.Bytes = 100 << 20
+	var err error
+	for offset := int64(0); err == nil && offset < large.Bytes; {
+		offset, err = f.client.AppendArtifact(t.Context(), refOf(c), large, offset, make([]byte, api.MaxLogChunk))
+	}
+	if refused := f.wantCode(err, 507, api.Full); refused.Message != "the disk of admin is full: the artifact was not stored" {
+		t.Errorf("%v", err)
+	}
+	if _, err := f.append(c, 0, "the end\n"); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.client.Finish(t.Context(), refOf(c), api.Finish{Status: run.Passed, LogBytes: 8}); err != nil {
+		t.Error(err)
+	}
+}

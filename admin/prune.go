@@ -60,7 +60,7 @@ func (s *Server) removeFiles(ctx context.Context) error {
 			return err
 		}
 		for _, ref := range refs {
-			if err := s.logs.remove(ref); err != nil {
+			if err := errors.Join(s.logs.remove(ref), s.artifacts.remove(ref)); err != nil {
 				return err
 			}
 		}

@@ -67,6 +67,8 @@ type Server struct {
 	version string
 	metrics *metrics
 
+	artifacts *artifacts
+
 	bodies   *semaphore.Weighted // memory for payloads, in bytes
 	pruning  chan struct{}       // holds one token while things are pruned
 	chunks   chan struct{}       // slots for log chunks in memory
@@ -112,6 +114,9 @@ func New(opt Options) (*Server, error) {
 func (s *Server) open() error {
 	var err error
 	if s.logs, err = openLogs(filepath.Join(s.opt.State, "logs")); err != nil {
+		return err
+	}
+	if s.artifacts, err = openArtifacts(filepath.Join(s.opt.State, "artifacts")); err != nil {
 		return err
 	}
 	opt := store.Options{Path: filepath.Join(s.opt.State, "admin.db"), Log: s.log, Committed: s.committed}

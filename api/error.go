@@ -18,6 +18,7 @@ const (
 	AttemptOver   Code = "attempt_over"   // the attempt was given up, or ended: nothing of it is taken any more
 	LogIncomplete Code = "log_incomplete" // finish came before the whole log; Offset is where admin's copy ends
 	LogGap        Code = "log_gap"        // log came past the end of admin's copy; Offset is that end
+	Full          Code = "full"           // admin's disk has no room for an artifact
 	NotRegistered Code = "not_registered" // a claim by an instance that admin does not know: register again
 	Pruned        Code = "pruned"         // a log or payload that admin has deleted since it keeps only so much
 	VersionsApart Code = "versions_apart" // admin and caller are more than one minor version apart

@@ -25,7 +25,7 @@ Examples:
   lightspeed runs
   lightspeed runs log RUN --follow`,
 		Subcommands: []*urfave.Command{
-			p.runsList(), p.runsShow(), p.runsLog(), p.runsCancel(), p.runsRetry(), p.runsRelease(),
+			p.runsList(), p.runsShow(), p.runsLog(), p.runsArtifacts(), p.runsCancel(), p.runsRetry(), p.runsRelease(),
 		},
 	}
 }

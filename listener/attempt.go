@@ -170,7 +170,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
 		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),
-		mask: a.l.mask, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
+		mask: a.l.mask, keep: a.keep, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
 		started: func(id process.ID) {
 			fault.Point("listener.started")
 			a.l.opt.Metrics.started(a.l.name, a.claimed)
@@ -215,6 +215,7 @@ func (a *attempt) settle(o Outcome) {
 // have to be handed in anew: an admin that lost power may have less than it had.
 func (a *attempt) report(ctx context.Context, ship *shipment) {
 	a.ending.Store(true)
+	a.handIn(ctx, func(string) {}) // the log has ended
 	for !a.over.Load() {
 		f := *a.entry.Result()
 		f.LogBytes = min(f.LogBytes, ship.limit)

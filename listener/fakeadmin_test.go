@@ -50,11 +50,13 @@ type fakeRun struct {
 	key    string
 	status run.State
 	log    []byte
-	steps  []run.Step
-	finish *api.Finish
-	over   bool
-	cancel *api.Cancel
-	ends   int
+
+	artifacts map[string]string
+	steps     []run.Step
+	finish    *api.Finish
+	over      bool
+	cancel    *api.Cancel
+	ends      int
 }
 
 func newFakeAdmin(t testing.TB) *fakeAdmin {
@@ -64,14 +66,15 @@ func newFakeAdmin(t testing.TB) *fakeAdmin {
 	}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]func(http.ResponseWriter, *http.Request) (any, *api.Error){
-		"PUT /api/v1/listeners/{name}":     f.register,
-		"DELETE /api/v1/listeners/{name}":  f.remove,
-		"POST /api/v1/queues/{name}/claim": f.claim,
-		"POST /api/v1/queues/{name}/look":  f.look,
-		"POST /api/v1/runs/{id}/renew":     f.renew,
-		"POST /api/v1/runs/{id}/log":       f.appendLog,
-		"POST /api/v1/runs/{id}/steps":     f.noteSteps,
-		"POST /api/v1/runs/{id}/finish":    f.end,
+		"PUT /api/v1/listeners/{name}":               f.register,
+		"DELETE /api/v1/listeners/{name}":            f.remove,
+		"POST /api/v1/queues/{name}/claim":           f.claim,
+		"POST /api/v1/queues/{name}/look":            f.look,
+		"POST /api/v1/runs/{id}/renew":               f.renew,
+		"POST /api/v1/runs/{id}/log":                 f.appendLog,
+		"POST /api/v1/runs/{id}/artifacts/{path...}": f.appendArtifact,
+		"POST /api/v1/runs/{id}/steps":               f.noteSteps,
+		"POST /api/v1/runs/{id}/finish":              f.end,
 	} {
 		mux.HandleFunc(pattern, f.handler(pattern[strings.LastIndexByte(pattern, '/')+1:], h))
 	}
@@ -253,6 +256,32 @@ func (f *fakeAdmin) register(_ http.ResponseWriter, r *http.Request) (any, *api.
 		}
 	}
 	return api.Registered{Listener: "l", Revision: 1, Outdated: f.outdated, LeaseS: f.lease}, nil
+}
+
+// appendArtifact keeps what the listener hands in, by path.
+func (f *fakeAdmin) appendArtifact(_ http.ResponseWriter, r *http.Request) (any, *api.Error) {
+	chunk, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, api.Errorf(400, api.BadRequest, "%v", err)
+	}
+	offset, _ := strconv.ParseInt(r.URL.Query().Get("offset"), 10, 64)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	one, refused := f.find(r)
+	if refused != nil {
+		return nil, refused
+	}
+	if one.artifacts == nil {
+		one.artifacts = map[string]string{}
+	}
+	path := r.PathValue("path")
+	if have := int64(len(one.artifacts[path])); offset > have {
+		gap := api.Errorf(409, api.LogGap, "go on")
+		gap.Offset = have
+		return nil, gap
+	}
+	one.artifacts[path] = one.artifacts[path][:offset] + string(chunk)
+	return api.LogOffset{Offset: int64(len(one.artifacts[path]))}, nil
 }
 
 func (r *fakeRun) ref() run.Ref { return run.Ref{Run: r.claim.Run.ID, Attempt: r.claim.Attempt} }

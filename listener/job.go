@@ -46,7 +46,8 @@ type job struct {
 	progress *progress    // of config.Exec
 	at       func() int64 // where in the output what is written next will stand
 
-	workspaces *workspaces // of runs that get a tree of their own
+	keep       func(root string, patterns []string, say func(string)) // keeps artifacts; nil: nothing is kept
+	workspaces *workspaces                                            // of runs that get a tree of their own
 
 	// orphanGrace, when not 0, ends what runs when this process dies; see process.Options.
 	orphanGrace time.Duration
@@ -81,6 +82,9 @@ func (j job) run(ctx context.Context) Outcome {
 		}
 	} else {
 		j.sayRest(tree, tree.End(ctx))
+	}
+	if j.keep != nil && len(j.config.Artifacts) > 0 {
+		j.keep(j.config.Cwd, j.config.Artifacts, func(line string) { tree.Say("lightspeed: artifacts: " + line) })
 	}
 	outcome.Reason = j.mask.String(outcome.Reason)
 	return outcome

@@ -36,11 +36,14 @@ type plan struct {
 	Concurrency int
 	OnLost      string
 	CloneURL    string
+	Cwd         string
+	Artifacts   []string
 }
 
 func (p plan) config() config.Config {
 	c := conf(p.Scripts...)
 	c.Grace, c.Concurrency, c.OnLost = p.Grace, p.Concurrency, p.OnLost
+	c.Cwd, c.Artifacts = p.Cwd, p.Artifacts
 	if p.CloneURL != "" {
 		c.Checkout = &config.Checkout{URL: p.CloneURL}
 	}
@@ -75,7 +78,7 @@ type victim struct {
 
 func startVictim(t *testing.T, f *fakeAdmin, c config.Config, state string) *victim {
 	t.Helper()
-	p := plan{Grace: c.Grace, Concurrency: c.Concurrency, OnLost: c.OnLost}
+	p := plan{Grace: c.Grace, Concurrency: c.Concurrency, OnLost: c.OnLost, Cwd: c.Cwd, Artifacts: c.Artifacts}
 	if c.Checkout != nil {
 		p.CloneURL = c.Checkout.URL
 	}

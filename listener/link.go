@@ -51,7 +51,7 @@ func (l *link) heard(err error) {
 // final reports whether admin itself has refused, for good. Something else that answers at its address, such as
 // a proxy whose admin is away, cannot.
 func final(err error) bool {
-	return err != nil && !api.Temporary(err) && !api.IsCode(err, api.Unavailable)
+	return err != nil && (!api.Temporary(err) || api.IsCode(err, api.Full)) && !api.IsCode(err, api.Unavailable)
 }
 
 // trouble says once that admin refuses something for now, and once that it goes well again. That admin does not

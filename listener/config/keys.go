@@ -17,11 +17,10 @@ import (
 // key is one line of the table that docs/config.md explains.
 type key struct {
 	name string
-	read func(l *listener, key string, v hujson.Value) // nil: not supported yet
+	read func(l *listener, key string, v hujson.Value)
 }
 
-// keys are all keys of a listener. A key that this version does not carry out stands here without a reader,
-// so that it is refused by name and never ignored.
+// keys are all keys of a listener.
 var keys = []key{
 	{"name", (*listener).name},
 	{"repos", rule(func(r *match.Rules) *[]string { return &r.Repos })},
@@ -52,16 +51,13 @@ var keys = []key{
 	{"on_lost", choice(func(c *Config) *string { return &c.OnLost }, Fail, Requeue)},
 	{"max_wait", duration(func(c *Config) *time.Duration { return &c.MaxWait }, MaxMaxWait)},
 	{"max_log", (*listener).maxLog},
-	{"artifacts", nil},
+	{"artifacts", (*listener).artifacts},
 	{"discord_hook", (*listener).discordHook},
 	{"discord_notify", (*listener).discordNotify},
 	{"notify_on", choice(func(c *Config) *string { return &c.NotifyOn }, Always, Change, Failure)},
 	{"github_status_token", (*listener).githubStatusToken},
 	{"github_url", (*listener).githubURL},
 }
-
-// notYet ends the message about what this version does not carry out.
-const notYet = "not supported yet"
 
 // Limits of values.
 const (
@@ -92,11 +88,7 @@ func (d *decoder) readListener(v hujson.Value) *listener {
 	}
 	for _, m := range d.members("", object, keyNames()) {
 		l.given[m.name] = m.value.StartOffset
-		if read := reader(m.name); read != nil {
-			read(l, m.name, m.value)
-		} else {
-			d.wrong(m.offset, "take the key out", "%s: %s", m.name, notYet)
-		}
+		reader(m.name)(l, m.name, m.value)
 	}
 	l.require(v.StartOffset, "name", `as in "name": "my-repo"`)
 	l.require(v.StartOffset, "exec", `as in "exec": ["make test"]`)

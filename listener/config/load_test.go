@@ -218,6 +218,7 @@ func TestAllKeys(t *testing.T) {
 		Timeout: 90 * time.Minute, Grace: 500 * time.Millisecond, LeaveBackground: true, Concurrency: 1000,
 		WhenBusy: "supersede", OnLost: "requeue", MaxWait: 48 * time.Hour, MaxLog: 1 << 30,
 		Lock: "gpu", LockFile: filepath.Join(folder, "locks/printer"),
+		Artifacts:     []string{"dist/**", "!dist/*.tmp"},
 		DiscordNotify: []string{"@everyone", "<@80351110224678912>", "<@&165511591545143296>"},
 		NotifyOn:      "change", GithubURL: "https://git.example.com",
 	}

@@ -32,6 +32,8 @@ type Entry struct {
 	foreign bool // of an instance before this one: admin knows it as that one's
 	started started
 	result  *api.Finish
+
+	artifacts []api.Artifact
 }
 
 // Process names the process that was started last: a pid alone is used again.
@@ -95,6 +97,10 @@ func (e *Entry) read(instance string, log *slog.Logger) error {
 	}
 	if e.foreign {
 		e.started.Process = Process{} // the machine has been started anew since
+	}
+	if err := readJSON(e.file(artifactsFile), &e.artifacts); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Error("journal entry is torn; what its run was to keep is not known", "err", err)
+		e.artifacts = nil
 	}
 	var result api.Finish
 	switch err := readJSON(e.file(resultFile), &result); {

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"regexp"
+	"time"
+
+	"lightspeed/api"
+	"lightspeed/fault"
+	"lightspeed/run"
+)
+
+var hexSHA256 = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// postArtifact takes a chunk of a file that an attempt keeps.
+func (s *Server) postArtifact(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "attempt", "offset", "bytes", "sha256")
+	ref, offset, one := q.attempt(r), q.number("offset", -1, 0), api.Artifact{Path: r.PathValue("path"), SHA256: q.text("sha256")}
+	one.Bytes = q.number("bytes", -1, 0)
+	switch {
+	case offset < 0 || one.Bytes < 0 || !hexSHA256.MatchString(one.SHA256):
+		q.fail("offset, bytes and sha256 are needed")
+	case !api.ArtifactPath(one.Path):
+		q.fail("%q is no path of an artifact", shorten(one.Path, 200))
+	}
+	if q.err != nil {
+		return q.err
+	}
+	held, err := s.store.Attempt(r.Context(), ref)
+	if err != nil {
+		return err
+	}
+	if !held.Taken() {
+		return attemptOver(ref)
+	}
+	chunk, done, err := s.readChunk(w, r)
+	if err != nil {
+		return err
+	}
+	defer done()
+	fault.Point("admin.artifact.appending")
+	next, err := s.artifacts.append(ref, one, offset, *chunk)
+	fault.Point("admin.artifact.appended")
+	var gap gapError
+	switch {
+	case errors.As(err, &gap):
+		refused := api.Errorf(http.StatusConflict, api.LogGap, "the artifact ends at %d here: go on from there", gap.end)
+		refused.Offset = gap.end
+		return refused
+	case isFull(err):
+		s.disk.failed(err)
+		return api.Errorf(http.StatusInsufficientStorage, api.Full, "the disk of admin is full: the artifact was not stored")
+	case err != nil:
+		return err
+	}
+	return writeJSON(w, http.StatusOK, api.LogOffset{Offset: next})
+}
+
+// getArtifacts lists what the attempts of a run have kept, the newest attempt's first.
+func (s *Server) getArtifacts(w http.ResponseWriter, r *http.Request) error {
+	if q := readQuery(r); q.err != nil {
+		return q.err
+	}
+	list := api.List[api.Artifact]{Items: []api.Artifact{}}
+	err := s.eachAttempt(r.Context(), runID(r), func(ref run.Ref) (bool, error) {
+		kept, err := s.artifacts.list(ref)
+		list.Items = append(list.Items, kept...)
+		return true, err
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+// getArtifact answers with a file: of the attempt named, or of the newest that has it. It is the script's: a
+// browser must save it, and never show or run it.
+func (s *Server) getArtifact(w http.ResponseWriter, r *http.Request) error {
+	q := readQuery(r, "attempt")
+	attempt := q.number("attempt", 0, 1)
+	if q.err != nil {
+		return q.err
+	}
+	name, found := r.PathValue("path"), false
+	err := s.eachAttempt(r.Context(), runID(r), func(ref run.Ref) (bool, error) {
+		if attempt > 0 && int64(ref.Attempt) != attempt {
+			return true, nil
+		}
+		f, one, err := s.artifacts.open(ref, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		defer f.Close()
+		found = true
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Security-Policy", "sandbox")
+		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
+		w.Header().Set("ETag", `"`+one.SHA256+`"`)
+		http.ServeContent(w, r, "", time.Time{}, f)
+		return false, nil
+	})
+	if err == nil && !found {
+		err = api.Errorf(http.StatusNotFound, api.NotFound, "run %q has no artifact %q", runID(r), shorten(name, 200))
+	}
+	return err
+}
+
+// eachAttempt calls do for the attempts of a run, the newest first, as long as it reports true.
+func (s *Server) eachAttempt(ctx context.Context, id string, do func(run.Ref) (more bool, err error)) error {
+	found, err := s.store.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	more := true
+	for i := len(found.Attempts) - 1; i >= 0 && more && err == nil; i-- {
+		more, err = do(run.Ref{Run: found.ID, Attempt: found.Attempts[i].Attempt})
+	}
+	return err
+}

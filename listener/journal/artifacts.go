@@ -1,0 +1,27 @@
+package journal
+
+import (
+	"os"
+
+	"lightspeed/api"
+)
+
+const (
+	artifactsFile   = "artifacts.json" // what the attempt keeps; it is written when all of it is copied
+	artifactsFolder = "artifacts"      // the copies
+)
+
+// ArtifactsFolder makes the folder for copies of what the attempt keeps, and returns it.
+func (e *Entry) ArtifactsFolder() (string, error) {
+	dir := e.file(artifactsFolder)
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// SetArtifacts notes what the attempt keeps. The copy of each is the file with its SHA-256 in ArtifactsFolder.
+func (e *Entry) SetArtifacts(list []api.Artifact) error {
+	e.artifacts = list
+	return writeJSON(e.file(artifactsFile), list)
+}
+
+// Artifacts returns what SetArtifacts has noted.
+func (e *Entry) Artifacts() []api.Artifact { return e.artifacts }
