@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -43,6 +44,7 @@ func Targets(c config.Config, lanes *notify.Lanes, discordAPI string) ([]notify.
 // teller tells people of a listener's runs. A nil one tells nobody.
 type teller struct {
 	*notify.Dispatcher
+	log *slog.Logger
 }
 
 // newTeller opens what is to be told; nil when the config names nobody. The state folder must be locked.
@@ -58,7 +60,7 @@ func newTeller(o Options) (*teller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &teller{d}, nil
+	return &teller{d, o.Log}, nil
 }
 
 // reporter has the run show at admin how telling went.
@@ -84,6 +86,9 @@ func (t *teller) run() (stop func()) {
 	var telling sync.WaitGroup
 	telling.Go(func() { _ = t.Dispatcher.Run(ctx) }) // an error says that it runs already: it does not
 	return func() {
+		if left := t.Waiting(); len(left) > 0 {
+			t.log.Info("tells people what is left", "waiting", left, "at_most", notify.DefaultLinger)
+		}
 		cancel()
 		telling.Wait()
 	}

@@ -416,3 +416,20 @@ func TestBuiltIn(t *testing.T) {
 		}
 	}
 }
+
+// Whom one message of Discord's cannot call is a mistake when it is checked, not when a run is to be told.
+func TestTooManyToCall(t *testing.T) {
+	who := make([]string, 81)
+	for i := range who {
+		who[i] = fmt.Sprintf(`"<@%d>"`, 1000+i)
+	}
+	config := func(n int) string {
+		return write(t, `{"name": "a", "repos": ["*/*"], "exec": "x", "discord_hook": "https://discord.com/api/webhooks/123456789012345678/t", "discord_notify": [`+strings.Join(who[:n], ",")+`]}`)
+	}
+	if _, _, err := Load(config(80)); err != nil {
+		t.Errorf("80: %v", err)
+	}
+	if _, _, err := Load(config(81)); err == nil || !strings.Contains(err.Error(), "discord_notify: names 81, and at most 80 can be called") {
+		t.Errorf("81: %v", err)
+	}
+}

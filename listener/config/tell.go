@@ -176,7 +176,13 @@ func (l *listener) discordNotify(key string, v hujson.Value) {
 			l.mention(key, who, element.StartOffset)
 		}
 	}
+	if n := len(l.cfg.DiscordNotify); n > maxCalled {
+		l.wrong(v.StartOffset, "a role calls many at once", "%s: names %d, and at most %d can be called", key, n, maxCalled)
+	}
 }
+
+// maxCalled is how many can be called: their mentions must fit into one message of Discord's.
+const maxCalled = 80
 
 func (l *listener) mention(key, who string, offset int) {
 	if mention.MatchString(who) {
