@@ -42,6 +42,9 @@ func Main(args []string, sys System) int {
 	p.err = newStyle(sys.Stderr, sys.Env)
 	root := p.root()
 	p.prepare(root.Commands)
+	if len(args) > 1 && args[1] == completeWord {
+		return p.complete(root, args[2:])
+	}
 	line, err := arrange(root.Commands, args[1:])
 	switch {
 	case err != nil:
@@ -84,7 +87,7 @@ func (p *program) root() *urfave.App {
 		Commands: []*urfave.Command{
 			p.demo(), p.up(), p.admin(), p.hooks(), p.listen(), p.backup(), p.restore(),
 			p.check(), p.explain(), p.run(), p.send(), p.notify(), p.schema(),
-			p.runs(), p.deliveries(), p.listeners(), p.prune(), p.token(), p.health(), p.version(),
+			p.runs(), p.deliveries(), p.listeners(), p.prune(), p.token(), p.health(), p.completion(), p.version(),
 		},
 	}
 }

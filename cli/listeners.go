@@ -14,14 +14,14 @@ import (
 func (p *program) listeners() *urfave.Command {
 	return &urfave.Command{
 		Name: "listeners", Category: groupWatch,
-		Usage:     "list and show listeners, start one by hand, remove one",
+		Usage:     "list and show listeners, start one by hand, pause, resume, remove one",
 		UsageText: "lightspeed listeners [COMMAND]",
 		Description: `Without a command: list.
 
 Examples:
   lightspeed listeners
   lightspeed listeners trigger NAME --repo me/my-app --branch main`,
-		Subcommands: []*urfave.Command{p.listenersList(), p.listenersShow(), p.listenersTrigger(), p.listenersRemove()},
+		Subcommands: []*urfave.Command{p.listenersList(), p.listenersShow(), p.listenersTrigger(), p.listenersPause(), p.listenersResume(), p.listenersRemove()},
 	}
 }
 
@@ -66,6 +66,9 @@ func listensFor(l api.Listener) string { return strings.TrimPrefix(l.Says, l.Nam
 
 // listenerState says in a word whether runs are taken.
 func listenerState(l api.Listener) cell {
+	if l.Paused != nil {
+		return cell{"paused", yellow}
+	}
 	if l.Connected {
 		return cell{"connected", green}
 	}
@@ -112,6 +115,17 @@ func (p *program) listenersShow() *urfave.Command {
 	}
 }
 
+func pausedText(p api.Paused, now time.Time) string {
+	said := moment(&p.At, now)
+	if p.By != "" {
+		said += ", by " + p.By
+	}
+	if p.Note != "" {
+		said += ": " + p.Note
+	}
+	return said
+}
+
 func noListener(err error, name string) error {
 	return notFound(err, "listener", name, "lightspeed listeners list")
 }
@@ -125,6 +139,9 @@ func (p *program) showListener(l api.Listener) error {
 	t := &table{}
 	t.add(cell{"listener", bold}, cell{l.Name, ""})
 	t.add(cell{"state", bold}, listenerState(l))
+	if l.Paused != nil {
+		t.add(cell{"paused", bold}, cell{pausedText(*l.Paused, now), ""})
+	}
 	t.add(cell{"listens for", bold}, cell{listensFor(l), ""})
 	t.add(cell{"runs", bold}, cell{fmt.Sprintf("%s running, %d queued, at most %d at once", runningText(l), l.Queued, l.Settings.Concurrency), ""})
 	t.add(cell{"when busy", bold}, cell{l.Settings.WhenBusy, ""})

@@ -25,7 +25,7 @@ Examples:
   lightspeed runs
   lightspeed runs log RUN --follow`,
 		Subcommands: []*urfave.Command{
-			p.runsList(), p.runsShow(), p.runsLog(), p.runsArtifacts(), p.runsCancel(), p.runsRetry(), p.runsRelease(),
+			p.runsList(), p.runsWatch(), p.runsShow(), p.runsLog(), p.runsArtifacts(), p.runsCancel(), p.runsRetry(), p.runsRelease(),
 		},
 	}
 }
@@ -39,21 +39,14 @@ func (p *program) runsList() *urfave.Command {
   lightspeed runs list --status running
   lightspeed runs list --repo me/my-app --branch main --limit 5
   lightspeed runs list --json | jq -r '.items[].id'`,
-		Flags: flags(append([]urfave.Flag{
-			&urfave.StringFlag{Name: "listener", Usage: "only runs of this `LISTENER`"},
-			&urfave.StringFlag{Name: "repo", Usage: "only runs of this `OWNER/REPO`"},
-			&urfave.StringFlag{Name: "branch", Usage: "only runs of this `BRANCH`"},
-			&urfave.StringFlag{Name: "delivery", Usage: "only runs of this delivery's `ID`"},
-			&urfave.StringFlag{Name: "status", Usage: "only runs with this `STATUS`: " + strings.Join(statuses, ", ")},
-		}, pageFlags()...), connection),
+		Flags: flags(append(filterFlags(), pageFlags()...), connection),
 		Action: p.list(func(c *urfave.Context, admin *api.Client, limit int) error {
-			if err := checkStatus(c.String("status")); err != nil {
+			f, err := runFilter(c)
+			if err != nil {
 				return err
 			}
-			page, err := admin.Runs(c.Context, api.RunFilter{
-				Listener: c.String("listener"), Repo: c.String("repo"), Branch: c.String("branch"), Delivery: c.String("delivery"),
-				Status: run.State(c.String("status")), Limit: limit, Before: c.String("before"),
-			})
+			f.Limit, f.Before = limit, c.String("before")
+			page, err := admin.Runs(c.Context, f)
 			if err != nil {
 				return err
 			}
@@ -259,9 +252,10 @@ func (p *program) runsLog() *urfave.Command {
 Examples:
   lightspeed runs log RUN
   lightspeed runs log RUN --follow
+  lightspeed runs log -f --offset 65536 RUN
   lightspeed runs log --attempt 1 RUN > first.log`,
 		Flags: flags([]urfave.Flag{
-			&urfave.BoolFlag{Name: "follow", Usage: "go on until the run has ended"},
+			&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the run has ended"},
 			&urfave.IntFlag{Name: "attempt", Usage: "of attempt `N`\ndefault the newest"},
 			&urfave.Int64Flag{Name: "offset", Usage: "start after so many `BYTES`"},
 		}, connection),
