@@ -135,6 +135,9 @@ func checkRole(t *testing.T, name string, s service) {
 	if got := slices.Sorted(maps.Keys(read)); !slices.Equal(got, slices.Sorted(slices.Values(s.Secrets))) {
 		t.Errorf("%s reads the secrets %v, and is given %v", name, got, s.Secrets)
 	}
+	if len(s.Healthcheck.Test) < 4 || s.Healthcheck.Test[1] != "lightspeed" {
+		t.Errorf("%s: nobody asks whether it is well: %v", name, s.Healthcheck.Test)
+	}
 	if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) {
 		t.Errorf("%s: read_only is %v, cap_drop %v", name, s.ReadOnly, s.CapDrop)
 	}

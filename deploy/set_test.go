@@ -32,6 +32,7 @@ type set struct {
 	secrets string // the folder
 	admin   string // "127.0.0.1:12345"
 	hooks   string
+	metrics map[string]string // addresses by service
 	started map[string]*fleet.Process
 }
 
@@ -43,7 +44,10 @@ func newSet(t *testing.T) *set {
 	s.secrets = makeSecrets(t, node.Addr())
 	node.Ctl(t, "import_definitions", filepath.Join(s.secrets, "rabbitmq-definitions.json"))
 	t.Cleanup(func() { node.Eval(t, `rabbit_vhost:delete(<<"lightspeed">>, <<"test">>)`) })
-	s.admin, s.hooks = address(t), address(t)
+	s.admin, s.hooks, s.metrics = address(t), address(t), map[string]string{}
+	for _, name := range s.compose.roles() {
+		s.metrics[name] = address(t)
+	}
 	t.Cleanup(s.end)
 	return s
 }
@@ -87,6 +91,8 @@ func (s *set) env(name string) []string {
 	var env []string
 	for variable, value := range s.compose.Services[name].Environment {
 		switch variable {
+		case "LIGHTSPEED_METRICS_ADDR":
+			value = s.metrics[name]
 		case "LIGHTSPEED_ADDR":
 			value = s.admin
 		case "LIGHTSPEED_HOOKS_ADDR":
@@ -182,11 +188,12 @@ func TestTheWholeSet(t *testing.T) {
 	s.start("admin", "admin")
 	s.start("listener-2", "listen site")
 	s.start("listener-1", "listen site")
-	for _, role := range []string{"admin", "hooks"} {
-		check := s.compose.Services[role].Healthcheck.Test // CMD lightspeed health URL …
+	for _, name := range s.compose.roles() {
+		check := s.compose.Services[name].Healthcheck.Test // CMD lightspeed health URL …
 		args := slices.Clone(check[2:])
 		for i := range args {
 			args[i] = strings.Replace(s.here(args[i]), inSecrets, s.secrets+"/", 1)
+			args[i] = strings.Replace(args[i], "localhost:9100", s.metrics[name], 1)
 		}
 		s.ask(0, args...)
 	}
