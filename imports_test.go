@@ -10,16 +10,17 @@ import (
 // imports is the table of who may import whom, of ours. What things are (event, run, match) knows nothing of how
 // they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
 var imports = map[string]string{
-	"":        "cli",
-	"cli":     "app api event run match notify secret suggest listener/config",
-	"app":     "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret",
-	"event":   "",
-	"secret":  "",
-	"run":     "event",
-	"match":   "event suggest",
-	"api":     "event run match secret",
-	"fault":   "",
-	"suggest": "",
+	"":           "cli",
+	"cli":        "app api event run match notify secret suggest listener/config",
+	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret redelivery",
+	"event":      "",
+	"secret":     "",
+	"run":        "event",
+	"match":      "event suggest",
+	"api":        "event run match secret",
+	"fault":      "",
+	"redelivery": "secret",
+	"suggest":    "",
 
 	"broker":          "secret",
 	"broker/embedded": "broker secret",
@@ -27,7 +28,7 @@ var imports = map[string]string{
 
 	"hooks":       "api event fault secret hooks/spool",
 	"hooks/spool": "event fault",
-	"admin":       "admin/store api broker event fault match run secret",
+	"admin":       "admin/store api broker event fault match run secret redelivery",
 	"admin/store": "api event fault match run",
 	"admin/web":   "event match run",
 
@@ -55,6 +56,7 @@ var forTests = map[string]string{
 	"broker/rabbit/rabbittest":       "",
 	"notify/discord/discordtest":     "",
 	"notify/commitstatus/githubtest": "",
+	"redelivery/redeliverytest":      "",
 }
 
 func TestImportTable(t *testing.T) {

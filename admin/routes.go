@@ -55,6 +55,8 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/runs/{id}/notices", listening, s.postNotice},
 		{"POST", v1 + "/runs/{id}/told", listening, s.postTold},
 
+		{"POST", v1 + "/recover", people, s.postRecover},
+		{"GET", v1 + "/gaps", people, s.getGaps},
 		{"POST", v1 + "/prune", people, s.postPrune},
 		{"GET", v1 + "/tokens", people, s.getTokens},
 		{"POST", v1 + "/tokens", people, s.postToken},

@@ -43,6 +43,8 @@ type Options struct {
 
 	Lease                time.Duration        // in whole seconds, at least MinLease; 0: DefaultLease
 	Keep                 store.Retention      // how much is kept; its zero value keeps everything
+	Senders              []Sender             // GitHub's hooks, whose missed deliveries are asked for again …
+	RecoverEvery         time.Duration        // … so often; 0: only by POST recover
 	AllowIdenticalBodies bool                 // do not take a body that was stored before for a duplicate
 	PublicURL            string               // address under which people find the page, without a slash at its end; empty: not known
 	Announcer            broker.Announcer     // nil: there is no broker, and claims wait
@@ -69,13 +71,15 @@ type Server struct {
 
 	artifacts *artifacts
 
-	bodies   *semaphore.Weighted // memory for payloads, in bytes
-	pruning  chan struct{}       // holds one token while things are pruned
-	chunks   chan struct{}       // slots for log chunks in memory
-	ticks    <-chan time.Time
-	stopping context.Context // ends when calls that wait are to be answered
-	endWaits context.CancelFunc
-	unlock   func() error
+	bodies     *semaphore.Weighted // memory for payloads, in bytes
+	recovering chan struct{}       // holds one token while GitHub is asked for deliveries
+	arrival    time.Duration       // arrivalLimit
+	pruning    chan struct{}       // holds one token while things are pruned
+	chunks     chan struct{}       // slots for log chunks in memory
+	ticks      <-chan time.Time
+	stopping   context.Context // ends when calls that wait are to be answered
+	endWaits   context.CancelFunc
+	unlock     func() error
 }
 
 // New opens admin's state, migrates it and locks it. The lease of every attempt that runs begins anew.
@@ -95,7 +99,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, version: api.Version, hub: newHub(), leases: newLeases(opt.Lease),
-		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1),
+		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1), recovering: make(chan struct{}, 1), arrival: arrivalLimit,
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
 	if opt.Metrics == nil {
@@ -183,6 +187,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.endWaits()
 	group.Go(func() { s.recheckLoop(ctx) })
 	group.Go(func() { s.pruneLoop(ctx) })
+	if len(s.opt.Senders) > 0 && s.opt.RecoverEvery > 0 {
+		group.Go(func() { s.recoverLoop(ctx) })
+	}
 	if s.hints != nil {
 		group.Go(func() { s.hints.run(ctx, s.store) })
 	}

@@ -242,6 +242,8 @@ type Delivery struct {
 	// PayloadPrunedAt is when the body was deleted because admin keeps only so much: it can then not be
 	// replayed or explained any more.
 	PayloadPrunedAt *time.Time `json:"payload_pruned_at"`
+	// RecoveredAt is when GitHub was asked to send it again, since admin had never seen it.
+	RecoveredAt *time.Time `json:"recovered_at"`
 }
 
 // DeliveredRun is a run that a delivery led to, by whatever cause.

@@ -303,6 +303,32 @@ func (c *Client) RevokeToken(ctx context.Context, id string) error {
 	return c.call(ctx, http.MethodDelete, "/tokens/"+url.PathEscape(id), nil, nil, nil)
 }
 
+// Recover has admin ask GitHub for deliveries that it never saw, or with dryRun say which those are. It takes as long
+// as they take to come in.
+func (c *Client) Recover(ctx context.Context, dryRun bool) (Gaps, error) {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	query := url.Values{}
+	if dryRun {
+		query.Set("dry_run", "1")
+	}
+	var found Gaps
+	err := c.call(ctx, http.MethodPost, "/recover", query, nil, &found)
+	return found, err
+}
+
+// recoverTimeout is longer than admin takes for a round.
+const recoverTimeout = 20 * time.Minute
+
+// Gaps compares what GitHub sent with what admin has.
+func (c *Client) Gaps(ctx context.Context) (Gaps, error) {
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	var found Gaps
+	err := c.call(ctx, http.MethodGet, "/gaps", nil, nil, &found)
+	return found, err
+}
+
 // Runs lists them, newest first.
 func (c *Client) Runs(ctx context.Context, f RunFilter) (List[run.Run], error) {
 	query := page(f.Limit, f.Before)

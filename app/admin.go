@@ -24,6 +24,7 @@ type AdminOptions struct {
 	Lease                time.Duration // 0: admin's default
 	AllowIdenticalBodies bool
 	Keep                 Retention
+	Recover              RecoverOptions
 	PublicURL            string         // where people find the page, for links to it; empty: there are none
 	RabbitURLs           []secret.Value // of one broker, tried in turn; none: claims wait
 	TLS                  TLSFiles
@@ -75,11 +76,15 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 		return nil, err
 	}
 	socket.proxies = o.Proxies
+	senders, err := o.Recover.senders()
+	if err != nil {
+		return nil, err
+	}
 	server, err := admin.New(admin.Options{
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
 		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies,
-		Keep: o.Keep, Metrics: life.registry, PublicURL: page, Log: out.Log.With("role", "admin"),
+		Keep: o.Keep, Metrics: life.registry, Senders: senders, RecoverEvery: o.Recover.Every, PublicURL: page, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)

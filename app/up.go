@@ -34,6 +34,7 @@ type UpOptions struct {
 	Lease                                    time.Duration
 	AllowIdenticalBodies                     bool
 	Keep                                     Retention
+	Recover                                  RecoverOptions
 	PublicURL                                string // as in AdminOptions
 
 	TLS        TLSFiles // for both servers
@@ -71,7 +72,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	place := &upPlace{}
 	place.admin, err = startAdmin(life, AdminOptions{
 		Addr: o.Addr, State: o.State, AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
-		InsecureNoAuth: o.InsecureNoAuth, ownHooksToken: hooksToken, ownListenerToken: listenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, PublicURL: o.PublicURL, TLS: o.TLS, Proxies: o.Proxies,
+		InsecureNoAuth: o.InsecureNoAuth, ownHooksToken: hooksToken, ownListenerToken: listenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies, Keep: o.Keep, Recover: o.Recover, PublicURL: o.PublicURL, TLS: o.TLS, Proxies: o.Proxies,
 	}, v.Output)
 	if err != nil {
 		return nil, err

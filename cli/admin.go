@@ -22,7 +22,7 @@ Examples:
 		Flags: flags(append(adminFlags(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "serve everyone who reaches the address, without tokens"},
 			rabbitHost,
-		), []setting{adminAddr, publicURL, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
+		), []setting{adminAddr, publicURL, stateFolder, rabbitURL, tlsCA, adminToken, hooksToken, listenerToken}, keeping, recovering, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
 			if _, err := want(c); err != nil {
 				return err
@@ -61,6 +61,9 @@ func (p *program) adminOptions(c *urfave.Context) (app.AdminOptions, error) {
 	}
 	var err error
 	if o.Proxies, err = p.proxies(c); err != nil {
+		return o, err
+	}
+	if o.Recover, err = p.recoverOptions(c); err != nil {
 		return o, err
 	}
 	if o.Keep, err = p.keep(c); err != nil {

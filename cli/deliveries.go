@@ -23,6 +23,7 @@ Examples:
   lightspeed deliveries replay DELIVERY --dry-run`,
 		Subcommands: []*urfave.Command{
 			p.deliveriesList(), p.deliveriesShow(), p.deliveriesPayload(), p.deliveriesExplain(), p.deliveriesReplay(),
+			p.deliveriesRecover(), p.deliveriesGaps(),
 		},
 	}
 }
@@ -151,7 +152,7 @@ func (p *program) showDelivery(d api.Delivery) error {
 	for _, row := range []struct{ name, value string }{
 		{"delivery", d.ID}, {"status", d.Status}, {"why", text(d.Why)}, {"event", eventText(d)}, {"repository", text(d.Repo)},
 		{"ref", text(d.Ref)}, {"commit", text(d.SHA)}, {"before", text(d.Before)}, {"pusher", text(d.Pusher)},
-		{"message", text(d.Message)}, {"page", text(d.URL)}, {"received", moment(&d.ReceivedAt, now)}, {"size", fmt.Sprintf("%d bytes", d.Bytes)},
+		{"message", text(d.Message)}, {"page", text(d.URL)}, {"received", moment(&d.ReceivedAt, now)}, {"recovered", recoveredText(d, now)}, {"size", fmt.Sprintf("%d bytes", d.Bytes)},
 	} {
 		if row.value != "" {
 			t.add(cell{row.name, bold}, cell{row.value, ""})
@@ -168,6 +169,14 @@ func (p *program) showDelivery(d api.Delivery) error {
 		return err
 	}
 	return runs.print(p.Stdout, p.out)
+}
+
+// recoveredText says that GitHub was asked for a delivery again, or nothing.
+func recoveredText(d api.Delivery, now time.Time) string {
+	if d.RecoveredAt == nil {
+		return ""
+	}
+	return "GitHub was asked for it again " + ago(*d.RecoveredAt, now)
 }
 
 func (p *program) deliveriesPayload() *urfave.Command {

@@ -20,7 +20,7 @@ Examples:
 		Flags: flags(append(adminFlags(), spoolMaxFlag(), drainTimeoutFlag(),
 			&urfave.BoolFlag{Name: "insecure-no-auth", Usage: "let everyone who reaches admin's address do everything, without tokens"},
 			&urfave.BoolFlag{Name: "insecure-no-secret", Usage: "take deliveries that nobody signed"},
-		), []setting{adminAddr, hooksAddr, publicURL, webhookSecret, stateFolder, adminToken, hooksToken, listenerToken}, keeping, tlsServer, logging),
+		), []setting{adminAddr, hooksAddr, publicURL, webhookSecret, stateFolder, adminToken, hooksToken, listenerToken}, keeping, recovering, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
 			configs, err := p.configs(c, true)
 			if err != nil {
@@ -48,7 +48,7 @@ func (p *program) upOptions(c *urfave.Context) (app.UpOptions, error) {
 	o := app.UpOptions{
 		Addr: a.Addr, HooksAddr: p.value(c, hooksAddr), State: a.State, InsecureNoSecret: c.Bool("insecure-no-secret"),
 		AdminTokens: a.AdminTokens, HooksTokens: a.HooksTokens, ListenerTokens: a.ListenerTokens, InsecureNoAuth: a.InsecureNoAuth,
-		Lease: a.Lease, AllowIdenticalBodies: a.AllowIdenticalBodies, Keep: a.Keep, PublicURL: a.PublicURL, TLS: a.TLS, Proxies: a.Proxies,
+		Lease: a.Lease, AllowIdenticalBodies: a.AllowIdenticalBodies, Keep: a.Keep, Recover: a.Recover, PublicURL: a.PublicURL, TLS: a.TLS, Proxies: a.Proxies,
 	}
 	if o.Secrets, err = p.secrets(c, webhookSecret); err != nil {
 		return o, err

@@ -128,14 +128,15 @@ func (v view) seqs(query string, args ...any) ([]int64, error) {
 	return list, err
 }
 
-const deliveryColumns = `seq, id, event, action, repo, ref, branch, tag, sha, before, pr, pusher, message, url, received_at, status, why, bytes, payload_pruned_at`
+const deliveryColumns = `seq, id, event, action, repo, ref, branch, tag, sha, before, pr, pusher, message, url, received_at, status, why, bytes, payload_pruned_at,
+	(SELECT asked_at FROM recoveries WHERE guid = deliveries.id AND asked_at <= received_at)`
 
 func scanDelivery(row scanner) (seq int64, d api.Delivery, err error) {
 	var received int64
-	var pruned *int64
+	var pruned, asked *int64
 	err = row.Scan(&seq, &d.ID, &d.Event, &d.Action, &d.Repo, &d.Ref, &d.Branch, &d.Tag, &d.SHA, &d.Before, &d.PR, &d.Pusher,
-		&d.Message, &d.URL, &received, &d.Status, &d.Why, &d.Bytes, &pruned)
-	d.ReceivedAt, d.PayloadPrunedAt = timeOf(received), timeOrNil(pruned)
+		&d.Message, &d.URL, &received, &d.Status, &d.Why, &d.Bytes, &pruned, &asked)
+	d.ReceivedAt, d.PayloadPrunedAt, d.RecoveredAt = timeOf(received), timeOrNil(pruned), timeOrNil(asked)
 	return seq, d, err
 }
 

@@ -133,14 +133,14 @@ func (s *Store) WaitingQueues(ctx context.Context) ([]string, error) {
 	return s.names(ctx, `SELECT name FROM listeners l WHERE EXISTS (SELECT 1 FROM runs r WHERE r.listener = l.name AND r.slot = 0) ORDER BY name`)
 }
 
-func (s *Store) names(ctx context.Context, query string) ([]string, error) {
+func (s *Store) names(ctx context.Context, query string, args ...any) ([]string, error) {
 	var list []string
 	err := s.read(ctx, func(row scanner) error {
 		var name string
 		err := row.Scan(&name)
 		list = append(list, name)
 		return err
-	}, query)
+	}, query, args...)
 	return list, err
 }
 
