@@ -1,11 +1,9 @@
 package app
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 // ListenOptions are the settings of listeners in one process.
 type ListenOptions struct {
 	Configs []config.Config // each with another name
+	Source  *Source         // where they can be read anew; nil: nowhere
 	State   string          // the process's state folder; each listener's own is in it
 
 	// DrainTimeout is how long a stop waits for what runs, before it is cancelled; 0: until it ends.
@@ -76,13 +75,6 @@ func checkConfigs(configs []config.Config) error {
 	return nil
 }
 
-// listeners are those of one process. They start and end together.
-type listeners struct {
-	all      []*listener.Listener
-	running  sync.WaitGroup
-	patience time.Duration // ListenOptions.DrainTimeout
-}
-
 // startListeners builds and starts listeners. The channel is closed when all of them listen.
 func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, client *api.Client) (<-chan struct{}, error) {
 	consumer, err := startConsumer(life, o, v.Log)
@@ -96,42 +88,28 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	if err != nil {
 		return nil, err
 	}
-	common := listener.Options{Admin: client, Metrics: numbers, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
-	group := &listeners{patience: o.DrainTimeout}
+	g := newListeners(life, v, o)
+	g.common = listener.Options{Admin: client, Metrics: numbers, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
-		one, err := newListener(life, v, o.State, common, c, ready)
-		if err != nil {
-			return nil, errors.Join(stateError(err), group.close())
+		if err := g.add(c, ready); err != nil {
+			return nil, errors.Join(stateError(err), g.close())
 		}
-		group.all = append(group.all, one)
 	}
-	group.start(life, stop, v)
+	g.start(stop)
 	return listening, nil
 }
 
-// newListener builds one listener out of what all of a process have in common.
-func newListener(life *lifecycle, v *voice, state string, o listener.Options, c config.Config, ready func()) (*listener.Listener, error) {
-	name := c.Rules.Name
-	o.Config, o.Temporary, o.Log = c, c.Temporary, v.Log.With("role", "listener", "listener", name)
-	o.Ready = func() {
-		v.ready("listen", name)
-		ready()
-	}
+// build makes one listener out of what all of a process have in common.
+func (g *listeners) build(c config.Config, ready func()) (*listener.Listener, error) {
+	o := g.common
+	o.Config, o.Temporary, o.Log = c, c.Temporary, g.v.Log.With("role", "listener", "listener", c.Rules.Name)
+	o.Ready = ready
 	var err error
-	if o.State, err = stateOf(life, state, c); err != nil {
+	if o.State, err = stateOf(g.life, g.state, c); err != nil {
 		return nil, err
 	}
 	return listener.New(o)
-}
-
-// close frees what listeners hold that are not started after all.
-func (g *listeners) close() error {
-	var failures []error
-	for _, one := range g.all {
-		failures = append(failures, one.Close())
-	}
-	return errors.Join(failures...)
 }
 
 // countdown returns a channel that is closed at the nth call.
@@ -157,75 +135,6 @@ func stateOf(life *lifecycle, state string, c config.Config) (string, error) {
 	}
 	life.closes("temporary folder", func() error { return os.RemoveAll(folder) })
 	return folder, nil
-}
-
-// start runs the listeners, and registers that they drain.
-func (g *listeners) start(life *lifecycle, stop Stop, v *voice) {
-	ctx, drain := context.WithCancel(context.Background())
-	for _, one := range g.all {
-		g.running.Go(func() {
-			if err := one.Run(ctx); err != nil && ctx.Err() == nil {
-				life.fail(err)
-			}
-		})
-	}
-	life.onStop("listeners", 0, func(context.Context) error {
-		drain()
-		g.drain(stop.Now, v)
-		return nil
-	})
-}
-
-// drain waits for the runs to end: a run may take as long as its timeout, until patience is over or now ends, and
-// the last signal leaves the process.
-func (g *listeners) drain(now context.Context, v *voice) {
-	done := make(chan struct{})
-	go func() {
-		g.running.Wait()
-		close(done)
-	}()
-	if n := g.busy(); n > 0 {
-		v.note("takes nothing new and finishes what runs: %s%s (a second signal cancels, a third leaves at once)", runs(n), atMost(g.patience))
-	}
-	why := "the listener was told to stop"
-	select {
-	case <-done:
-		return
-	case <-now.Done():
-	case <-after(g.patience):
-		v.note("the drain timeout of %v is over", g.patience)
-		why += fmt.Sprintf(", and its drain timeout of %v was over", g.patience)
-	}
-	if n := g.busy(); n > 0 {
-		v.note("cancels what runs: %s (one more signal leaves at once)", runs(n))
-	}
-	for _, one := range g.all {
-		one.CancelRuns(why)
-	}
-	<-done
-}
-
-// after is time.After, but for 0 never.
-func after(d time.Duration) <-chan time.Time {
-	if d == 0 {
-		return nil
-	}
-	return time.After(d)
-}
-
-func atMost(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", for at most %v", d)
-}
-
-func (g *listeners) busy() int {
-	n := 0
-	for _, one := range g.all {
-		n += one.Running()
-	}
-	return n
 }
 
 func runs(n int) string {

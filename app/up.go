@@ -21,6 +21,7 @@ type UpOptions struct {
 	HooksAddr string
 	State     string
 	Configs   []config.Config
+	Source    *Source // as of ListenOptions
 
 	DrainTimeout time.Duration // as of ListenOptions
 
@@ -97,7 +98,7 @@ func startUp(life *lifecycle, stop Stop, v *voice, o *UpOptions) (*upPlace, erro
 	if place.client, err = client(listenerToken); err != nil {
 		return nil, err
 	}
-	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, DrainTimeout: o.DrainTimeout, State: o.State, DiscordAPI: o.DiscordAPI}, place.client)
+	place.listening, err = startListeners(life, stop, v, ListenOptions{Configs: o.Configs, Source: o.Source, DrainTimeout: o.DrainTimeout, State: o.State, DiscordAPI: o.DiscordAPI}, place.client)
 	return place, err
 }
 

@@ -2,7 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"time"
 
 	urfave "github.com/urfave/cli/v2"
@@ -35,6 +38,9 @@ At the first SIGINT or SIGTERM it takes nothing new and finishes what runs; at t
 the third it leaves. With --drain-timeout it cancels by itself: choose it shorter than what the service manager
 waits before it kills (systemd: TimeoutStopSec, with KillMode=mixed; Docker: stop_grace_period).
 
+When a config file changes, and at SIGHUP, the configs are read anew: listeners that are new start, those that changed
+or are gone take nothing new and finish what runs. Configs with a mistake are refused, and all goes on as it was.
+
 Examples:
   lightspeed listen test
   lightspeed listen deploy.json tests.json
@@ -46,7 +52,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			o := app.ListenOptions{Configs: configs, DiscordAPI: p.getenv(discordAPI), MetricsAddr: p.value(c, metricsAddr)}
+			o := app.ListenOptions{Configs: configs, Source: p.source(c), DiscordAPI: p.getenv(discordAPI), MetricsAddr: p.value(c, metricsAddr)}
 			if o.Client, err = p.clientOptions(c); err != nil {
 				return err
 			}
@@ -66,6 +72,23 @@ Examples:
 			return p.serve(func(stop app.Stop) error { return app.Listen(stop, out, o) })
 		},
 	}
+}
+
+// source lets the configs that a command's arguments name be read anew: when a file changes, and at SIGHUP. It is
+// nil when only the built-in one is named.
+func (p *program) source(c *urfave.Context) *app.Source {
+	var files []string
+	for _, arg := range c.Args().Slice() {
+		if arg != config.TestName {
+			files = append(files, arg)
+		}
+	}
+	if len(files) == 0 {
+		return nil
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	return &app.Source{Files: files, Asked: asked, Load: func() ([]config.Config, error) { return p.configs(c, true) }}
 }
 
 // configs loads the configs that a command's arguments name; builtin lets "test" be one of them. Warnings go

@@ -30,7 +30,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			o.Configs = configs
+			o.Configs, o.Source = configs, p.source(c)
 			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err
