@@ -65,6 +65,10 @@ var points = []point{
 	{name: "admin.giving-up", role: "admin", play: givenUp, first: "lost"},
 	{name: "admin.gave-up", role: "admin", play: givenUp, first: "lost"},
 	{name: "admin.judged", role: "admin", play: judged, first: "none"},
+	{name: "admin.artifact.appending", role: "admin", play: built},
+	{name: "admin.artifact.appended", role: "admin", play: built},
+	{name: "admin.pruned", nth: 2, role: "admin", play: pruned}, // the first round is at the start
+	{name: "admin.pruned.files", role: "admin", play: pruned},
 
 	// A listener: what it had not written down has not started, and what it had not seen to its end is lost.
 	// Its journal's small files are instance.json, claim.json, process.json and result.json, in this order.
@@ -94,7 +98,12 @@ var points = []point{
 	{name: "listener.finished", role: "listener", play: pushes},
 	{name: "journal.claim.removed", role: "listener", play: pushes},
 	{name: "journal.removed", role: "listener", play: pushes},
-	// The same with on_lost requeue: what may have run has another attempt.
+	// A listener whose runs have a fresh tree each, and keep a file.
+	{name: "listener.workspace.made", role: "listener", play: built, first: "lost"},
+	{name: "listener.artifacts.collected", role: "listener", play: built, first: "lost"},
+	{name: "listener.workspace.leaving", role: "listener", play: built, first: "lost"},
+	{name: "listener.artifact.sending", role: "listener", play: built, first: "lost"},
+	// With on_lost requeue: what may have run has another attempt.
 	{name: "journal.claiming", role: "listener", play: pushes, again: true, first: "not_started passed"},
 	{name: "listener.starting", role: "listener", play: pushes, again: true, first: "lost passed"},
 	{name: "listener.started", role: "listener", play: gated, again: true, first: "lost passed"},

@@ -1,7 +1,11 @@
 package crash
 
 import (
+	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lightspeed/api"
@@ -110,4 +114,75 @@ func judged(w *world, p point) {
 	if len(text(r.Reason)) < len(why) || text(r.Reason)[:len(why)] != why {
 		w.t.Errorf("cancelled, since %q", text(r.Reason))
 	}
+}
+
+// built: each run has a tree of its commit, in which it builds what is kept.
+func built(w *world, p point) {
+	repo := filepath.Join(w.dir, "repo")
+	w.git("", "init", "-q", "-b", "main", repo)
+	w.write("repo/source", "the pushed file\n")
+	w.git(repo, "add", "source")
+	w.git(repo, "commit", "-q", "-m", "a push")
+	w.commit = w.git(repo, "rev-parse", "HEAD")
+	w.config("machine", settings{
+		"checkout": settings{"url": "file://" + repo}, "artifacts": []string{"built"}, "on_lost": map[bool]string{false: "fail", true: "requeue"}[p.again],
+		"exec": []any{[]string{"sh", filepath.Join(w.dir, "script.sh"), w.marks, "1"}, "cp source built"},
+	})
+	pushes(w, p)
+	w.settle()
+	w.checkBuilt()
+}
+
+// checkBuilt looks for what each run that passed has built, and for trees that are left.
+func (w *world) checkBuilt() {
+	w.t.Helper()
+	runs, err := w.runs()
+	w.must(err)
+	for _, r := range runs {
+		list, err := w.api.Artifacts(w.t.Context(), r.ID)
+		w.must(err)
+		if kept := len(list.Items) == 1 && list.Items[0].Path == "built" && list.Items[0].Bytes == 16; r.Status == run.Passed && !kept {
+			w.t.Errorf("run %s kept %+v", r.ID, list.Items)
+		}
+	}
+	var left []string
+	w.await("the end of all trees", func() bool {
+		left, err = filepath.Glob(filepath.Join(w.listenerState("machine"), "listener", "job", "*", "*", "source"))
+		return err == nil && len(left) == 0
+	})
+}
+
+// git runs git, as nobody in particular.
+func (w *world) git(dir string, args ...string) string {
+	w.t.Helper()
+	command := exec.CommandContext(w.t.Context(), "git", args...)
+	command.Dir = dir
+	command.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
+	out, err := command.Output()
+	w.must(err)
+	return strings.TrimSpace(string(out))
+}
+
+// pruned: the oldest of three runs is one more than is to be kept.
+func pruned(w *world, p point) {
+	w.admin.command.Args = append(w.admin.command.Args, "--keep-runs", "2")
+	w.upAll(p)
+	old := w.send("old")
+	id := w.runOf(old).ID
+	w.send("one")
+	w.send("two")
+	w.settle()
+	delete(w.accepted, old)
+	_, err := w.api.Prune(w.t.Context(), false)
+	if err == nil && p.name == "admin.pruned" {
+		w.t.Error("admin answered, and was to die")
+	}
+	w.await("the end of all files of the oldest run", func() bool {
+		left := false
+		err := filepath.WalkDir(filepath.Join(w.dir, "state-admin"), func(path string, _ fs.DirEntry, err error) error {
+			left = left || strings.Contains(path, id)
+			return err
+		})
+		return err == nil && !left
+	})
 }

@@ -2,6 +2,7 @@ package crash
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -42,10 +43,11 @@ func (w *world) push(branch string) (id string, body []byte) {
 	w.count++
 	id = deliveryID(w.count)
 	sha := sha256.Sum256([]byte(id))
+	commit := cmp.Or(w.commit, hex.EncodeToString(sha[:20]))
 	body, err := json.Marshal(map[string]any{
-		"ref": "refs/heads/" + branch, "before": hex.EncodeToString(sha[8:28]), "after": hex.EncodeToString(sha[:20]),
+		"ref": "refs/heads/" + branch, "before": hex.EncodeToString(sha[8:28]), "after": commit,
 		"repository":  map[string]any{"full_name": "crash/pushed", "html_url": "https://example.com/crash/pushed"},
-		"head_commit": map[string]any{"id": hex.EncodeToString(sha[:20]), "message": "a push"},
+		"head_commit": map[string]any{"id": commit, "message": "a push"},
 		"commits":     []any{}, "pusher": map[string]any{"name": "someone"},
 	})
 	w.must(err)

@@ -36,7 +36,8 @@ type world struct {
 	hooks     *server
 	listeners []*server
 	links     []*fleet.Proxy
-	count     int // deliveries made
+	count     int    // deliveries made
+	commit    string // what is pushed; empty: something made up
 
 	accepted map[string]string  // ids of deliveries → what hooks promised first
 	kept     map[run.Ref][]byte // output that stood in a listener's journal when it was killed
