@@ -5,8 +5,8 @@
 #
 # deploy/compose.yaml starts all of them; deploy/image.sh builds it with buildah, also where no registry can be reached.
 
-ARG GO_IMAGE=docker.io/library/golang:1.26-bookworm
-ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
+ARG GO_IMAGE=golang:1.26-bookworm
+ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${GO_IMAGE} AS build
 WORKDIR /src

@@ -69,6 +69,7 @@ var points = []point{
 	{name: "admin.artifact.appended", role: "admin", play: built},
 	{name: "admin.pruned", nth: 2, role: "admin", play: pruned}, // the first round is at the start
 	{name: "admin.pruned.files", role: "admin", play: pruned},
+	{name: "admin.recovering", role: "admin", play: missed},
 
 	// A listener: what it had not written down has not started, and what it had not seen to its end is lost.
 	// Its journal's small files are instance.json, claim.json, process.json and result.json, in this order.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/redelivery/redeliverytest"
 	"lightspeed/run"
 )
 
@@ -185,4 +186,26 @@ func pruned(w *world, p point) {
 		})
 		return err == nil && !left
 	})
+}
+
+// missed: hooks was away while GitHub sent, and admin asks GitHub again.
+func missed(w *world, p point) {
+	hub := redeliverytest.New(w.t, "repos/crash/pushed/hooks/7", "token", webhookSecret)
+	hub.SendTo(w.hooksURL)
+	for _, branch := range []string{"one", "two", "three"} {
+		id, body := w.push(branch)
+		hub.Push(id, "push", body)
+		w.accepted[id] = "nothing by hooks, which was away"
+	}
+	w.admin.command.Args = append(w.admin.command.Args, "--recover", "crash/pushed/7", "--recover-every", "0",
+		"--github-token", "token", "--github-url", hub.URL())
+	w.upAll(p)
+	w.await("the end of all gaps", func() bool {
+		_, _ = w.api.Recover(w.t.Context(), false)
+		gaps, err := w.api.Gaps(w.t.Context())
+		return err == nil && len(gaps.Hooks) == 1 && gaps.Hooks[0].Error == nil && len(gaps.Hooks[0].Missing) == 0
+	})
+	if n := hub.Resends(); n < 3 || n > 4 {
+		w.t.Errorf("GitHub was asked %d times for three deliveries, by an admin that died once", n)
+	}
 }
