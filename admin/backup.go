@@ -28,10 +28,12 @@ const (
 	backupFile   = "backup.json"
 	databaseFile = "admin.db"
 	logsFolder   = "logs"
+
+	artifactsFolder = "artifacts"
 )
 
 // MakeBackup copies admin's state folder, which a running admin may have open, to a new folder: the database as it
-// stands at one moment, and the logs that it knows of, at least as long as it says. All of it is checked and on disk
+// stands at one moment, the artifacts, and the logs that it knows of, at least as long as it says. All of it is checked and on disk
 // when the folder appears; a copy that was cut short leaves a folder *.partial.
 func MakeBackup(ctx context.Context, state, to string) (b Backup, err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
@@ -49,6 +51,9 @@ func MakeBackup(ctx context.Context, state, to string) (b Backup, err error) {
 		return b, err
 	}
 	if err := b.copyLogs(ctx, state, partial); err != nil {
+		return b, err
+	}
+	if err := copyArtifacts(ctx, filepath.Join(state, artifactsFolder), filepath.Join(partial, artifactsFolder)); err != nil {
 		return b, err
 	}
 	if err := writeSynced(filepath.Join(partial, backupFile), b); err != nil {
@@ -92,6 +97,34 @@ func (b *Backup) copyLogs(ctx context.Context, from, to string) (err error) {
 		return err
 	}
 	return db.LogsGone(ctx, gone)
+}
+
+// copyArtifacts copies files as they are, of each folder its index first: what that names is there when it is read, and
+// stays. What is removed meanwhile belonged to a run that was pruned.
+func copyArtifacts(ctx context.Context, from, to string) error {
+	copyInside := func(path string) error {
+		inside, err := filepath.Rel(from, path)
+		if err == nil {
+			_, err = copyLog(path, filepath.Join(to, inside))
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case d.IsDir():
+			return errors.Join(ctx.Err(), copyInside(filepath.Join(path, indexFile)))
+		case d.Name() == indexFile:
+			return nil
+		}
+		return copyInside(path)
+	})
 }
 
 func copyLog(from, to string) (int64, error) {
@@ -181,6 +214,9 @@ func copyState(ctx context.Context, folder, to string, b Backup, asItWas bool) (
 		return err
 	}
 	if err := store.CopyTo(ctx, filepath.Join(folder, databaseFile), filepath.Join(to, databaseFile)); err != nil {
+		return err
+	}
+	if err := copyArtifacts(ctx, filepath.Join(folder, artifactsFolder), filepath.Join(to, artifactsFolder)); err != nil {
 		return err
 	}
 	again := Backup{}

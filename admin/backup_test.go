@@ -46,6 +46,10 @@ func TestBackupOfARunningAdmin(t *testing.T) {
 	l.reg.Revision = 2
 	l.register()
 	queued := f.push("d3", "main").Runs[0].ID
+	kept := artifact("app.tar.gz", "an artifact")
+	if _, err := f.client.AppendArtifact(t.Context(), refOf(c), kept, 0, []byte("an artifact")); err != nil {
+		t.Fatal(err)
+	}
 	folder, b := f.backup()
 	if b.Logs != 2 || b.LogBytes != 10 {
 		t.Errorf("backup %+v", b)
@@ -59,6 +63,12 @@ func TestBackupOfARunningAdmin(t *testing.T) {
 		t.Errorf("log %q", got)
 	}
 	again.wantRun(running, run.Lost, why)
+	if list, err := again.client.Artifacts(t.Context(), running); err != nil || len(list.Items) != 1 {
+		t.Errorf("artifacts %+v, %v", list, err)
+	}
+	if _, body := again.get("/api/v1/runs/" + running + "/artifacts/app.tar.gz"); body != "an artifact" {
+		t.Errorf("the artifact is %q", body)
+	}
 	again.wantRun(queued, run.Cancelled, why+": it may have run since")
 
 	// The listener that ran it says what it really was.
