@@ -169,7 +169,7 @@ func (s *Server) accept(ctx context.Context, d event.Delivery) (api.Receipt, err
 			continue
 		}
 		if err == nil && receipt.Status == api.Accepted {
-			receipt.Skipped, receipt.SkippedMore = decided.skipped, decided.more
+			receipt.Skipped, receipt.SkippedMore = append(receipt.Skipped, decided.skipped...), decided.more
 		}
 		return receipt, err
 	}

@@ -36,6 +36,7 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/listeners/{name}/tellings", listening, s.postTelling},
 		{"POST", v1 + "/listeners/{name}/pause", people, s.postPause},
 		{"POST", v1 + "/listeners/{name}/resume", people, s.postResume},
+		{"POST", v1 + "/listeners/{name}/polled", listening, s.postPolled},
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
 		{"POST", v1 + "/queues/{name}/look", listening, s.postLook},
 

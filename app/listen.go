@@ -65,11 +65,11 @@ func checkConfigs(configs []config.Config) error {
 		if err := c.CheckCwd(); err != nil {
 			return &Error{Err: err, Usage: true}
 		}
-		if c.Checkout == nil {
+		if c.Checkout == nil && c.Poll == 0 {
 			continue
 		}
 		if err := checkout.Available(); err != nil {
-			return &Error{Err: fmt.Errorf("listener %q has a checkout: %w", c.Rules.Name, err), Hint: "install git", Usage: true}
+			return &Error{Err: fmt.Errorf("listener %q needs git: %w", c.Rules.Name, err), Hint: "install git", Usage: true}
 		}
 	}
 	return nil

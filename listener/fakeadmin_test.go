@@ -37,6 +37,7 @@ type fakeAdmin struct {
 	calls         map[string]int
 	answers       map[string]int
 	removed       bool
+	found         []api.Polled
 	outdated      bool
 	away          bool
 	refuse        map[string]*api.Error    // by route: answered instead
@@ -72,6 +73,7 @@ func newFakeAdmin(t testing.TB) *fakeAdmin {
 		"POST /api/v1/queues/{name}/look":            f.look,
 		"POST /api/v1/runs/{id}/renew":               f.renew,
 		"POST /api/v1/runs/{id}/log":                 f.appendLog,
+		"POST /api/v1/listeners/{name}/polled":       f.polled,
 		"POST /api/v1/runs/{id}/artifacts/{path...}": f.appendArtifact,
 		"POST /api/v1/runs/{id}/steps":               f.noteSteps,
 		"POST /api/v1/runs/{id}/finish":              f.end,

@@ -144,9 +144,14 @@ func (l *Listener) Run(ctx context.Context) error {
 		if l.opt.Ready != nil {
 			l.opt.Ready()
 		}
+		looking, stopPolling := context.WithCancel(ctx)
+		var polling sync.WaitGroup
+		polling.Go(func() { l.poll(looking) })
 		stop := l.tellForOthers()
 		refused = l.work(ctx, reporting)
 		stop()
+		stopPolling()
+		polling.Wait()
 	}
 	l.sayWhatRuns()
 	l.works.Wait()

@@ -29,6 +29,7 @@ const (
 	ByDelivery Cause = "delivery" // a delivery matched
 	ByReplay   Cause = "replay"   // someone replayed a stored delivery
 	ByRetry    Cause = "retry"    // someone asked for a run once more
+	ByPoll     Cause = "poll"     // its listener found the push by looking at the repository
 	ByTrigger  Cause = "trigger"  // someone started a listener by hand
 )
 

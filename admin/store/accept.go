@@ -11,7 +11,6 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
-	"lightspeed/run"
 )
 
 // ErrRulesChanged says that listeners' rules have changed since the decision was made: decide again.
@@ -27,6 +26,7 @@ type Acceptance struct {
 	Matched    []Matched
 	Identical  bool // bodies that were stored before under another id are accepted
 	Trigger    bool // made by hand: the run's cause is run.ByTrigger, and it supersedes nothing
+	Polled     bool // found by its one listener's own look: the run's cause is run.ByPoll
 	sum        []byte
 }
 
@@ -73,9 +73,16 @@ func (tx *Tx) accept(a Acceptance) (api.Receipt, error) {
 		return receipt, err
 	}
 	for _, m := range a.Matched {
-		r := newRun(a.Event, seq, m, run.ByDelivery)
+		done, err := tx.ranBefore(a, m.Listener)
+		if err != nil {
+			return receipt, err
+		}
+		if done != "" {
+			receipt.Skipped = append(receipt.Skipped, skippedAsDone(m.Listener, done))
+			continue
+		}
+		r := newRun(a.Event, seq, m, a.cause())
 		if a.Trigger {
-			r.cause = run.ByTrigger
 			err = tx.enqueue(r)
 		} else {
 			err = tx.enqueueDelivered(r, m.WhenBusy, late)

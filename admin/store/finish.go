@@ -197,7 +197,7 @@ func (tx *Tx) backToQueue(h holding, reason string) error {
 func (tx *Tx) yieldToNewer(h holding) error {
 	var newer string
 	ok, err := tx.row([]any{&newer}, `SELECT n.id FROM runs o JOIN listeners l ON l.name = o.listener AND l.when_busy <> 'queue'
-		JOIN runs n ON n.listener = o.listener AND n.repo = o.repo AND n.ref IS o.ref AND n.slot = 0 AND n.cause = 'delivery' AND n.ord > o.ord
+		JOIN runs n ON n.listener = o.listener AND n.repo = o.repo AND n.ref IS o.ref AND n.slot = 0 AND n.cause IN ('delivery', 'poll') AND n.ord > o.ord
 		WHERE o.seq = ? ORDER BY n.ord DESC LIMIT 1`, h.seq)
 	if !ok || err != nil {
 		return err

@@ -215,7 +215,7 @@ func (s *Store) RunByDelivery(ctx context.Context, delivery string) (map[string]
 	list, err := s.RunsOf(ctx, delivery)
 	runs := map[string]string{}
 	for _, r := range list {
-		if r.Cause == run.ByDelivery || r.Cause == run.ByTrigger {
+		if r.Cause == run.ByDelivery || r.Cause == run.ByTrigger || r.Cause == run.ByPoll {
 			runs[r.Listener] = r.ID
 		}
 	}

@@ -106,7 +106,7 @@ func (tx *Tx) behind(r *freshRun, than int64, sha string) (seq int64, before str
 		return 0, "", nil
 	}
 	_, err = tx.row([]any{&seq, &before}, `SELECT p.seq, coalesce(d.before, '') FROM runs o JOIN runs p ON p.listener = o.listener AND p.repo = o.repo AND p.ref IS o.ref
-		AND p.slot = 0 AND p.cause = 'delivery' AND (p.ord, p.rank) > (o.ord, o.rank)
+		AND p.slot = 0 AND p.cause IN ('delivery', 'poll') AND (p.ord, p.rank) > (o.ord, o.rank)
 		JOIN deliveries d ON d.seq = p.delivery WHERE o.seq = ? AND d.after = ? ORDER BY p.ord, p.rank LIMIT 1`, than, sha)
 	return seq, before, err
 }

@@ -10,7 +10,7 @@ import (
 const applicationID = 0x4c535044
 
 // migrations bring a database from version i to i+1. They are never edited once released.
-var migrations = []string{schema1, schemaSteps, schemaRetention, schemaTokens, schemaNotices, schemaPage, schemaRecovery}
+var migrations = []string{schema1, schemaSteps, schemaRetention, schemaTokens, schemaNotices, schemaPage, schemaRecovery, schemaPoll}
 
 // schema1 is the first schema. Times are microseconds since 1970 UTC; clocks are seconds of Store.Tick.
 //

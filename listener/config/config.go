@@ -22,6 +22,9 @@ type Config struct {
 	// ShareCwd lets runs on one machine use Cwd at the same time; otherwise one machine runs one at a time.
 	ShareCwd bool
 
+	// Poll is how often the listener looks at its repositories itself; 0: never.
+	Poll time.Duration
+
 	Artifacts []string // patterns of files that are kept after the run, as doublestar has them; "!" takes back
 
 	Checkout *Checkout // nil: the steps run in Cwd, else in a tree of the commit

@@ -51,6 +51,7 @@ var keys = []key{
 	{"on_lost", choice(func(c *Config) *string { return &c.OnLost }, Fail, Requeue)},
 	{"max_wait", duration(func(c *Config) *time.Duration { return &c.MaxWait }, MaxMaxWait)},
 	{"max_log", (*listener).maxLog},
+	{"poll", (*listener).poll},
 	{"artifacts", (*listener).artifacts},
 	{"discord_hook", (*listener).discordHook},
 	{"discord_notify", (*listener).discordNotify},
@@ -94,6 +95,7 @@ func (d *decoder) readListener(v hujson.Value) *listener {
 	l.require(v.StartOffset, "exec", `as in "exec": ["make test"]`)
 	l.checkSources()
 	l.considerCheckout()
+	l.considerPoll()
 	l.consider()
 	return l
 }
