@@ -251,10 +251,14 @@ func TestEveryPageForEveryone(t *testing.T) {
 	}
 }
 
-// shoot writes a screenshot, when they are wanted.
-func (b *tab) shoot(name string) {
+// pictures are the views that the docs show.
+var pictures = map[string]string{"runs-1280-light": "runs", "run-1280-dark": "run", "delivery-1280-light": "delivery", "listeners-1280-dark": "listeners"}
+
+// shoot writes a screenshot of a view that the docs show, when they are wanted.
+func (b *tab) shoot(view string) {
 	b.Helper()
-	if *screenshots == "" {
+	name := pictures[view]
+	if *screenshots == "" || name == "" {
 		return
 	}
 	var png []byte
@@ -262,7 +266,7 @@ func (b *tab) shoot(name string) {
 		png, err = page.CaptureScreenshot().Do(ctx)
 		return err
 	}))
-	if err := os.WriteFile(filepath.Join(*screenshots, "page-"+name+".png"), png, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(*screenshots, name+".png"), png, 0o644); err != nil {
 		b.Fatal(err)
 	}
 }
