@@ -57,6 +57,9 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 	for _, r := range f.server.table() {
 		path := strings.NewReplacer("{id}", "x1", "{name}", "web").Replace(r.path)
+		if strings.HasSuffix(path, "/events") {
+			path += "?unknown" // is refused after the token was looked at: the stream would not end
+		}
 		for token, kind := range tokens {
 			header := []string{}
 			if token != "" {

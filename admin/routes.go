@@ -40,8 +40,10 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/queues/{name}/claim", listening, s.postClaim},
 		{"POST", v1 + "/queues/{name}/look", listening, s.postLook},
 
+		{"GET", v1 + "/events", readers, s.getEvents},
 		{"GET", v1 + "/runs", readers, s.getRuns},
 		{"GET", v1 + "/runs/{id}", readers, s.getRun},
+		{"GET", v1 + "/runs/{id}/events", readers, s.getRunEvents},
 		{"POST", v1 + "/runs/{id}/cancel", people, s.postCancel},
 		{"POST", v1 + "/runs/{id}/retry", people, s.postRetry},
 		{"POST", v1 + "/runs/{id}/release", people, s.postRelease},

@@ -60,6 +60,7 @@ type Server struct {
 	logs    *logs
 	leases  *leases
 	hub     *hub
+	history history
 	rules   *rules
 	probe   probe
 	disk    fullDisk
@@ -153,6 +154,7 @@ func (s *Server) open() error {
 // committed passes on what a commit changed, in the writer's goroutine.
 func (s *Server) committed(changes []store.Change) {
 	s.leases.committed(changes)
+	s.history.add(changes)
 	s.metrics.ended(changes)
 	for _, c := range changes {
 		s.hub.wake(c.Run)
