@@ -162,8 +162,8 @@ func where(fullName, commit string) (owner, repo string, err error) {
 
 // set sets one status. Its error is one of go-github's, or ctx's.
 func (t *Target) set(ctx context.Context, owner, repo, commit string, s *github.RepoStatus) error {
-	return t.call(ctx, func(ctx context.Context, c *github.Client) error {
-		_, _, err := c.Repositories.CreateStatus(ctx, owner, repo, commit, s)
+	return t.call(ctx, func(ctx context.Context, d *dialect) error {
+		_, _, err := d.setStatus(ctx, owner, repo, commit, s)
 		var accepted *github.AcceptedError
 		if errors.As(err, &accepted) {
 			return nil
@@ -173,7 +173,7 @@ func (t *Target) set(ctx context.Context, owner, repo, commit string, s *github.
 }
 
 // call makes one call in the token's lane.
-func (t *Target) call(ctx context.Context, f func(context.Context, *github.Client) error) error {
+func (t *Target) call(ctx context.Context, f func(context.Context, *dialect) error) error {
 	leave, err := t.lane.Enter(ctx)
 	if err != nil {
 		return err
@@ -181,7 +181,7 @@ func (t *Target) call(ctx context.Context, f func(context.Context, *github.Clien
 	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
-	err = t.server.do(func(c *github.Client) error { return f(ctx, c) })
+	err = t.server.do(func(d *dialect) error { return f(ctx, d) })
 	if err == nil {
 		return nil
 	}
@@ -233,8 +233,8 @@ func (t *Target) tried(err error, repo string) (string, error) {
 
 func (t *Target) tryToken(ctx context.Context) (string, error) {
 	var login string
-	err := t.call(ctx, func(ctx context.Context, c *github.Client) error {
-		user, _, err := c.Users.Get(ctx, "")
+	err := t.call(ctx, func(ctx context.Context, d *dialect) error {
+		user, _, err := d.user(ctx, "")
 		login = user.GetLogin()
 		return err
 	})

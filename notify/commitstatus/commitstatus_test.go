@@ -41,9 +41,8 @@ func target(t *testing.T, url string) *Target {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, c := range tg.server.clients {
-			c.Client().CloseIdleConnections()
-			c.Client().Transport.(*guarded).next.(*http.Transport).CloseIdleConnections()
+		for _, d := range tg.server.dialects {
+			d.http.Transport.(*guarded).next.(*http.Transport).CloseIdleConnections()
 		}
 	})
 	return tg
@@ -224,8 +223,12 @@ func TestAPIAddresses(t *testing.T) {
 		"https://api.git.example.com/api/v3": "https://api.git.example.com/api/v3/",
 	} {
 		var got []string
-		for _, c := range target(t, address).server.clients {
-			got = append(got, c.BaseURL.String())
+		for _, d := range target(t, address).server.dialects {
+			req, err := d.request(http.MethodGet, "", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, req.URL.String())
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("%s: %q, want %s", address, got, want)
@@ -273,7 +276,7 @@ func TestTheTokenStaysWithItsHost(t *testing.T) {
 	if strays != 0 {
 		t.Errorf("%d requests went elsewhere", strays)
 	}
-	g := target(t, "https://git.example.com").server.clients[0].Client().Transport
+	g := target(t, "https://git.example.com").server.dialects[0].http.Transport
 	for _, address := range []string{"https://evil.test/api/v3/x", "http://git.example.com/api/v3/x", "https://git.example.com:8443/api/v3/x", "https://git.example.com/other"} {
 		req, err := http.NewRequest(http.MethodGet, address, nil)
 		if err != nil {
@@ -377,7 +380,7 @@ func TestAHugeAnswerIsCut(t *testing.T) {
 	if p := problem(t, send(t, tg, notice("r1", run.Passed))); p.Final {
 		t.Errorf("got %+v", p)
 	}
-	resp, err := tg.server.clients[0].Client().Get(s.URL() + "/api/v3/user")
+	resp, err := tg.server.dialects[0].http.Get(s.URL() + "/api/v3/user")
 	if err != nil {
 		t.Fatal(err)
 	}

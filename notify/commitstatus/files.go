@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-
-	"github.com/google/go-github/v60/github"
 )
 
 // maxFiles is how many files of a pull request GitHub lists at most; a list that long may be cut
@@ -51,13 +49,13 @@ func (t *Target) filesPage(ctx context.Context, path string) (names []string, ne
 		Name     string `json:"filename"`
 		Previous string `json:"previous_filename"`
 	}
-	err = t.call(ctx, func(ctx context.Context, c *github.Client) error {
+	err = t.call(ctx, func(ctx context.Context, d *dialect) error {
 		list, next = nil, 0
-		req, err := c.NewRequest(http.MethodGet, path, nil)
+		req, err := d.request(http.MethodGet, path, nil)
 		if err != nil {
 			return err
 		}
-		resp, err := c.Do(ctx, req, &list)
+		resp, err := d.do(ctx, req, &list)
 		if err == nil {
 			next = resp.NextPage
 		}

@@ -1,6 +1,7 @@
 package commitstatus
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,10 +31,20 @@ const (
 // server is where statuses are set. Of a server that may speak either of two dialects, the first that is
 // understood is kept.
 type server struct {
-	host    string
-	clients []*github.Client
-	known   atomic.Pointer[github.Client]
-	asking  sync.Mutex // held while it is not known which
+	host     string
+	dialects []*dialect
+	known    atomic.Pointer[dialect]
+	asking   sync.Mutex // held while it is not known which
+}
+
+// dialect is what is asked of a server by one of its dialects. It holds functions, and no *github.Client: the linker keeps every
+// method of what an interface leads to, and that one's are two megabytes.
+type dialect struct {
+	setStatus func(ctx context.Context, owner, repo, commit string, s *github.RepoStatus) (*github.RepoStatus, *github.Response, error)
+	user      func(ctx context.Context, name string) (*github.User, *github.Response, error) // "" is the token's own
+	request   func(method, path string, body any, o ...github.RequestOption) (*http.Request, error)
+	do        func(context.Context, *http.Request, any) (*github.Response, error)
+	http      *http.Client // by which all of these go
 }
 
 // newServer finds the API of the server that address names.
@@ -50,16 +61,17 @@ func newServer(address string, token secret.Value) (*server, error) {
 	}
 	s := &server{}
 	for _, base := range bases(u) {
-		c := github.NewClient(&http.Client{
+		own := &http.Client{
 			Transport:     &guarded{token: token, base: base, next: transport()},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		})
+		}
+		c := github.NewClient(own)
 		c.BaseURL, c.UserAgent = base, userAgent
-		s.clients = append(s.clients, c)
+		s.dialects = append(s.dialects, &dialect{c.Repositories.CreateStatus, c.Users.Get, c.NewRequest, c.Do, own})
 		s.host = base.Host
 	}
-	if len(s.clients) == 1 {
-		s.known.Store(s.clients[0])
+	if len(s.dialects) == 1 {
+		s.known.Store(s.dialects[0])
 	}
 	return s, nil
 }
@@ -81,28 +93,28 @@ func bases(u *url.URL) []*url.URL {
 
 // do makes a call at the server's API. While it is not known which it has, both are tried: what is not there is
 // answered 404 or 405, or by a redirect to a page for logging in.
-func (s *server) do(call func(*github.Client) error) error {
-	if c := s.known.Load(); c != nil {
-		return call(c)
+func (s *server) do(call func(*dialect) error) error {
+	if d := s.known.Load(); d != nil {
+		return call(d)
 	}
 	s.asking.Lock()
 	defer s.asking.Unlock()
-	if c := s.known.Load(); c != nil {
-		return call(c)
+	if d := s.known.Load(); d != nil {
+		return call(d)
 	}
-	first := call(s.clients[0])
+	first := call(s.dialects[0])
 	if !elsewhere(first) {
 		if understood(first) {
-			s.known.Store(s.clients[0])
+			s.known.Store(s.dialects[0])
 		}
 		return first
 	}
-	second := call(s.clients[1])
+	second := call(s.dialects[1])
 	if elsewhere(second) {
 		return first // the repository is not there, by either name
 	}
 	if understood(second) {
-		s.known.Store(s.clients[1])
+		s.known.Store(s.dialects[1])
 	}
 	return second
 }
