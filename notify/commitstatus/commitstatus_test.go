@@ -374,19 +374,25 @@ func TestUnreachable(t *testing.T) {
 func TestAHugeAnswerIsCut(t *testing.T) {
 	s := fakeServer(t, githubtest.Enterprise)
 	s.Before(func(*http.Request) *githubtest.Answer {
-		return &githubtest.Answer{Status: 500, Body: strings.Repeat("x", 5<<20)}
+		return &githubtest.Answer{Status: 500, Body: strings.Repeat("x", maxList+1)}
 	})
 	tg := target(t, s.URL())
 	if p := problem(t, send(t, tg, notice("r1", run.Passed))); p.Final {
 		t.Errorf("got %+v", p)
 	}
-	resp, err := tg.server.dialects[0].http.Get(s.URL() + "/api/v3/user")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != maxAnswer {
-		t.Errorf("%d bytes are read, %v", n, err)
+	for method, want := range map[string]int64{http.MethodGet: maxList, http.MethodPost: maxAnswer} {
+		req, err := http.NewRequest(method, s.URL()+"/api/v3/user", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tg.server.dialects[0].http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, resp.Body); err != nil || n != want {
+			t.Errorf("%s: %d bytes are read, %v", method, n, err)
+		}
+		_ = resp.Body.Close()
 	}
 }
 
