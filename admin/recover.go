@@ -16,6 +16,7 @@ import (
 // Sender is one of GitHub's webhooks.
 type Sender interface {
 	Name() string
+	Kept() time.Duration // for so long GitHub knows what it has sent
 	Sent(ctx context.Context, since time.Time) ([]redelivery.Attempt, error)
 	Resend(ctx context.Context, attempt int64) error
 }
@@ -80,7 +81,7 @@ func (s *Server) recoverHook(ctx context.Context, hook Sender, dry bool) (api.Ho
 	if err != nil {
 		return api.HookGaps{}, err
 	}
-	if oldest := begun.Add(-redelivery.Kept); since.Before(oldest) {
+	if oldest := begun.Add(-hook.Kept()); since.Before(oldest) {
 		since = oldest
 	}
 	found, lost, err := s.gapsOf(ctx, hook, since)
@@ -270,11 +271,15 @@ func (s *Server) getGaps(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) gaps(ctx context.Context) (api.Gaps, error) {
-	since := time.Now().UTC().Add(-redelivery.Kept)
+	now := time.Now().UTC()
+	var known time.Duration // for so long all of them know what they sent
 	out := api.Gaps{Hooks: []api.HookGaps{}, Unsent: []string{}}
 	sent := map[string]bool{}
-	for _, hook := range s.opt.Senders {
-		found, _, err := s.gapsOf(ctx, noting{hook, sent}, since)
+	for i, hook := range s.opt.Senders {
+		if known = min(known, hook.Kept()); i == 0 {
+			known = hook.Kept()
+		}
+		found, _, err := s.gapsOf(ctx, noting{hook, sent}, now.Add(-hook.Kept()))
 		if err != nil {
 			return out, err
 		}
@@ -283,7 +288,7 @@ func (s *Server) gaps(ctx context.Context) (api.Gaps, error) {
 	if slices.ContainsFunc(out.Hooks, func(h api.HookGaps) bool { return h.Error != nil }) {
 		return out, nil // what was not listed cannot be said to be missing there
 	}
-	received, err := s.store.ReceivedSince(ctx, since.Add(recoverOverlap), maxCompared)
+	received, err := s.store.ReceivedSince(ctx, now.Add(recoverOverlap-known), maxCompared)
 	for _, id := range received {
 		if !sent[id] && len(out.Unsent) < api.MaxLimit {
 			out.Unsent = append(out.Unsent, id)

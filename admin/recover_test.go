@@ -30,6 +30,8 @@ func (h *sendingHook) Sent(_ context.Context, since time.Time) ([]redelivery.Att
 	return list, nil
 }
 
+func (h *sendingHook) Kept() time.Duration { return 3 * 24 * time.Hour }
+
 func (h *sendingHook) Resend(_ context.Context, id int64) error {
 	guid := h.sent[id-1].GUID
 	h.asked = append(h.asked, guid)

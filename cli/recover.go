@@ -56,7 +56,7 @@ func (p *program) deliveriesGaps() *urfave.Command {
 	return &urfave.Command{
 		Name: "gaps", Usage: "say what GitHub sent and admin never saw, and the reverse",
 		UsageText: "lightspeed deliveries gaps",
-		Description: `Of the last three days, which is how long GitHub keeps deliveries.
+		Description: `Of the last three days, which is how long GitHub keeps deliveries; Enterprise Server: seven.
 
 Examples:
   lightspeed deliveries gaps`,

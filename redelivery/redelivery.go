@@ -19,8 +19,12 @@ import (
 	"lightspeed/secret"
 )
 
-// Kept is how long GitHub keeps deliveries; Enterprise Server keeps them for 7 days.
-const Kept = 3 * 24 * time.Hour
+// How long deliveries are kept, and can be asked for again:
+// https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/redelivering-webhooks
+const (
+	keptByGitHub     = 3 * 24 * time.Hour
+	keptByEnterprise = 7 * 24 * time.Hour
+)
 
 const (
 	pageSize     = 100
@@ -55,6 +59,7 @@ type Attempt struct {
 // Hook is one webhook at GitHub.
 type Hook struct {
 	name   string
+	kept   time.Duration
 	list   func(context.Context, *github.ListCursorOptions) ([]*github.HookDelivery, *github.Response, error)
 	resend func(context.Context, int64) (*github.HookDelivery, *github.Response, error)
 }
@@ -67,7 +72,10 @@ func New(o Options) (*Hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Hook{name: o.Hook}
+	h := &Hook{name: o.Hook, kept: keptByGitHub}
+	if o.URL != "" {
+		h.kept = keptByEnterprise
+	}
 	parts := strings.Split(o.Hook, "/")
 	for _, part := range parts {
 		if !plainName.MatchString(part) {
@@ -156,6 +164,9 @@ func (b *bearer) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // Name is the hook as Options name it.
 func (h *Hook) Name() string { return h.name }
+
+// Kept is how long the server keeps deliveries.
+func (h *Hook) Kept() time.Duration { return h.kept }
 
 // Sent lists what the hook has sent since a moment, the newest first: an attempt each.
 func (h *Hook) Sent(ctx context.Context, since time.Time) ([]Attempt, error) {

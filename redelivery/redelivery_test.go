@@ -101,3 +101,15 @@ func TestTokenOfAnotherIsExplained(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestHowLongDeliveriesAreKept(t *testing.T) {
+	for url, want := range map[string]time.Duration{"": 3 * 24 * time.Hour, "https://github.example.com": 7 * 24 * time.Hour} {
+		h, err := redelivery.New(redelivery.Options{Hook: "me/my-app/7", Token: secret.New("t"), URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Kept() != want {
+			t.Errorf("%q keeps them for %s, want %s", url, h.Kept(), want)
+		}
+	}
+}
