@@ -168,15 +168,16 @@ func (h *hints) note(err error) {
 // reconcile declares the queues that have changed, or all of them, and counts anew what waits in those that
 // have work.
 func (h *hints) reconcile(ctx context.Context, s *store.Store, all bool) error {
+	changed := h.takeDirty() // first: who registers after the list was read is in the next round's
 	known, err := s.Queues(ctx)
 	if err != nil {
+		h.giveBackDirty(changed)
 		return err
 	}
 	listed := make(map[string]bool, len(known))
 	for _, name := range known {
 		listed[name] = true
 	}
-	changed := h.takeDirty()
 	if err := h.declare(ctx, known, listed, changed, all); err != nil {
 		h.giveBackDirty(changed)
 		return err

@@ -42,7 +42,7 @@ func serve(t *testing.T, change ...func(*app.AdminOptions)) *site {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- app.Admin(app.Stop{Soon: ctx, Now: ctx}, app.Output{Ready: in, Notes: io.Discard, Log: slog.New(slog.DiscardHandler)}, o)
+		ended <- app.Admin(app.Stop{Soon: ctx, Now: context.Background()}, app.Output{Ready: in, Notes: io.Discard, Log: slog.New(slog.DiscardHandler)}, o)
 		_ = in.Close()
 	}()
 	t.Cleanup(func() {
