@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"os"
 	"path"
 	"regexp"
 	"time"
@@ -61,56 +62,65 @@ func (s *Server) postArtifact(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, api.LogOffset{Offset: next})
 }
 
-// getArtifacts lists what the attempts of a run have kept, the newest attempt's first.
+// getArtifacts lists what the attempts of a run have kept.
 func (s *Server) getArtifacts(w http.ResponseWriter, r *http.Request) error {
 	if q := readQuery(r); q.err != nil {
 		return q.err
 	}
-	list := api.List[api.Artifact]{Items: []api.Artifact{}}
-	err := s.eachAttempt(r.Context(), runID(r), func(ref run.Ref) (bool, error) {
-		kept, err := s.artifacts.list(ref)
-		list.Items = append(list.Items, kept...)
-		return true, err
-	})
+	kept, err := s.keptBy(r.Context(), runID(r))
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, list)
+	return writeJSON(w, http.StatusOK, api.List[api.Artifact]{Items: kept})
 }
 
-// getArtifact answers with a file: of the attempt named, or of the newest that has it. It is the script's: a
-// browser must save it, and never show or run it.
+// keptBy lists what the attempts of a run have kept, the newest attempt's first.
+func (s *Server) keptBy(ctx context.Context, id string) ([]api.Artifact, error) {
+	all := []api.Artifact{}
+	err := s.eachAttempt(ctx, id, func(ref run.Ref) (bool, error) {
+		kept, err := s.artifacts.list(ref)
+		all = append(all, kept...)
+		return true, err
+	})
+	return all, err
+}
+
+// getArtifact answers with a file. It is the script's: a browser must save it, and never show or run it.
 func (s *Server) getArtifact(w http.ResponseWriter, r *http.Request) error {
 	q := readQuery(r, "attempt")
 	attempt := q.number("attempt", 0, 1)
 	if q.err != nil {
 		return q.err
 	}
-	name, found := r.PathValue("path"), false
-	err := s.eachAttempt(r.Context(), runID(r), func(ref run.Ref) (bool, error) {
-		if attempt > 0 && int64(ref.Attempt) != attempt {
+	f, one, err := s.openArtifact(r.Context(), runID(r), int(attempt), r.PathValue("path"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	w.Header().Set("Content-Security-Policy", "sandbox")
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(one.Path)}))
+	w.Header().Set("ETag", `"`+one.SHA256+`"`)
+	http.ServeContent(w, r, "", time.Time{}, f)
+	return nil
+}
+
+// openArtifact opens a file of the attempt named, or with 0 of the newest that has it. The caller closes it.
+func (s *Server) openArtifact(ctx context.Context, id string, attempt int, name string) (f *os.File, one api.Artifact, err error) {
+	err = s.eachAttempt(ctx, id, func(ref run.Ref) (bool, error) {
+		if attempt > 0 && ref.Attempt != attempt {
 			return true, nil
 		}
-		f, one, err := s.artifacts.open(ref, name)
+		f, one, err = s.artifacts.open(ref, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			return true, nil
 		}
-		if err != nil {
-			return false, err
-		}
-		defer f.Close()
-		found = true
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("Content-Security-Policy", "sandbox")
-		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(name)}))
-		w.Header().Set("ETag", `"`+one.SHA256+`"`)
-		http.ServeContent(w, r, "", time.Time{}, f)
-		return false, nil
+		return false, err
 	})
-	if err == nil && !found {
-		err = api.Errorf(http.StatusNotFound, api.NotFound, "run %q has no artifact %q", runID(r), shorten(name, 200))
+	if err == nil && f == nil {
+		err = api.Errorf(http.StatusNotFound, api.NotFound, "run %q has no artifact %q", id, shorten(name, 200))
 	}
-	return err
+	return f, one, err
 }
 
 // eachAttempt calls do for the attempts of a run, the newest first, as long as it reports true.

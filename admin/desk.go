@@ -43,6 +43,17 @@ func (d Desk) Badge(ctx context.Context, listener, branch string) (run.State, er
 // Log opens an attempt's log for reading; fs.ErrNotExist says that there is none yet. The caller closes it.
 func (d Desk) Log(ref run.Ref) (*os.File, error) { return d.s.logs.open(ref) }
 
+// Artifacts lists what the attempts of a run have kept, the newest attempt's first.
+func (d Desk) Artifacts(ctx context.Context, id string) ([]api.Artifact, error) {
+	return d.s.keptBy(ctx, id)
+}
+
+// Artifact opens a file that an attempt has kept. The caller closes it.
+func (d Desk) Artifact(ctx context.Context, id string, attempt int, path string) (*os.File, error) {
+	f, _, err := d.s.openArtifact(ctx, id, attempt, path)
+	return f, err
+}
+
 // Deliveries lists deliveries, newest first.
 func (d Desk) Deliveries(ctx context.Context, limit int, before string) (api.List[api.Delivery], error) {
 	return d.s.store.Deliveries(ctx, limit, before)

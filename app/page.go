@@ -110,6 +110,23 @@ func (p pageSource) Run(ctx context.Context, id string) (web.Row, error) {
 	return rows[0], nil
 }
 
+func (p pageSource) Artifacts(ctx context.Context, id string) ([]web.Artifact, error) {
+	kept, err := p.desk.Artifacts(ctx, id)
+	list := make([]web.Artifact, len(kept))
+	for i, one := range kept {
+		list[i] = web.Artifact{Path: one.Path, Bytes: one.Bytes, Attempt: one.Attempt}
+	}
+	return list, told(err)
+}
+
+func (p pageSource) Artifact(ctx context.Context, id string, attempt int, path string) (io.ReadSeekCloser, error) {
+	f, err := p.desk.Artifact(ctx, id, attempt, path)
+	if err != nil {
+		return nil, told(err)
+	}
+	return f, nil
+}
+
 func (p pageSource) Cancel(ctx context.Context, id, by string) error {
 	return told(p.desk.Cancel(ctx, id, api.Cancel{By: by}))
 }

@@ -25,6 +25,7 @@ type runPage struct {
 	Hits       int
 	MoreHits   int64 // the line to search on from; 0 when there are no more
 	Steps      []step
+	Artifacts  []Artifact
 	Match      string
 	Heading    string
 	CanCancel  bool
@@ -59,6 +60,9 @@ func (v *visit) showRun() error {
 	p.CanRetry = v.person.MayAct && r.Status.Ended()
 	p.CanRelease = v.person.MayAct && r.SlotHeldUntil != nil
 	p.Match = v.matchOf(ctx, r.Run)
+	if p.Artifacts, err = v.source.Artifacts(ctx, r.ID); err != nil {
+		return err
+	}
 	if err := v.fillLog(ctx, &p); err != nil {
 		return err
 	}

@@ -33,6 +33,10 @@ type Runs interface {
 	Release(ctx context.Context, id string) error
 	// Log opens an attempt's output; a log that has no byte yet is empty. The caller closes it.
 	Log(ctx context.Context, ref run.Ref) (Log, error)
+	// Artifacts lists what the attempts of a run have kept, the newest attempt's first.
+	Artifacts(ctx context.Context, id string) ([]Artifact, error)
+	// Artifact opens a file that an attempt has kept. The caller closes it.
+	Artifact(ctx context.Context, id string, attempt int, path string) (io.ReadSeekCloser, error)
 	// Badge is the newest result of a listener on a branch, or on any when branch is empty; "" when there is none.
 	Badge(ctx context.Context, listener, branch string) (run.State, error)
 }
@@ -122,6 +126,13 @@ type Log interface {
 	io.ReaderAt
 	io.Closer
 	Size() (int64, error) // in bytes, now
+}
+
+// Artifact is a file that an attempt has kept.
+type Artifact struct {
+	Path    string // with slashes
+	Bytes   int64
+	Attempt int
 }
 
 // Delivery is one webhook delivery. Empty fields have no value.

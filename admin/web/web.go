@@ -66,6 +66,7 @@ func (s *Server) routes() http.Handler {
 	look("/{$}", (*visit).showRuns)
 	look("/runs/{id}", (*visit).showRun)
 	look("/runs/{id}/log", (*visit).sendLog)
+	look("/runs/{id}/artifacts/{path...}", (*visit).sendArtifact)
 	look("/runs/{id}/lines", (*visit).sendLines)
 	look("/live", (*visit).live)
 	act("/runs/{id}/cancel", (*visit).cancel)
