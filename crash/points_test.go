@@ -104,6 +104,7 @@ var points = []point{
 	{name: "listener.artifacts.collected", role: "listener", play: built, first: "lost"},
 	{name: "listener.workspace.leaving", role: "listener", play: built, first: "lost"},
 	{name: "listener.artifact.sending", role: "listener", play: built, first: "lost"},
+	{name: "listener.polled", role: "listener", play: polled},
 	// With on_lost requeue: what may have run has another attempt.
 	{name: "journal.claiming", role: "listener", play: pushes, again: true, first: "not_started passed"},
 	{name: "listener.starting", role: "listener", play: pushes, again: true, first: "lost passed"},

@@ -119,11 +119,7 @@ func judged(w *world, p point) {
 
 // built: each run has a tree of its commit, in which it builds what is kept.
 func built(w *world, p point) {
-	repo := filepath.Join(w.dir, "repo")
-	w.git("", "init", "-q", "-b", "main", repo)
-	w.write("repo/source", "the pushed file\n")
-	w.git(repo, "add", "source")
-	w.git(repo, "commit", "-q", "-m", "a push")
+	repo := w.repository()
 	w.commit = w.git(repo, "rev-parse", "HEAD")
 	w.config("machine", settings{
 		"checkout": settings{"url": "file://" + repo}, "artifacts": []string{"built"}, "on_lost": map[bool]string{false: "fail", true: "requeue"}[p.again],
@@ -132,6 +128,45 @@ func built(w *world, p point) {
 	pushes(w, p)
 	w.settle()
 	w.checkBuilt()
+}
+
+// repository makes one, with a commit on main.
+func (w *world) repository() string {
+	w.t.Helper()
+	repo := filepath.Join(w.dir, "repo")
+	w.git("", "init", "-q", "-b", "main", repo)
+	w.write("repo/source", "the pushed file\n")
+	w.git(repo, "add", "source")
+	w.git(repo, "commit", "-q", "-m", "a push")
+	return repo
+}
+
+// polled: a listener that looks for pushes itself comes back, and finds one. It is paused until it has been killed and
+// has looked once more: the run would be handed to the one that dies.
+func polled(w *world, p point) {
+	repo := w.repository()
+	w.config("machine", settings{"repos": []string{"crash/pushed"}, "poll": "1h", "checkout": settings{"url": "file://" + repo}})
+	w.admin.start()
+	w.hooks.start()
+	w.listeners[0].start()
+	w.await("the first look", func() bool { return strings.Contains(w.listeners[0].Log(), "is looked at for the first time") })
+	if err := w.listeners[0].Stop(10 * time.Second); err != nil {
+		w.t.Error(err)
+	}
+	_, err := w.api.Pause(w.t.Context(), "job", api.Pause{})
+	w.must(err)
+	w.git(repo, "commit", "-q", "--allow-empty", "-m", "found")
+	w.up(p, w.listeners[0])
+	if err := <-w.doomed; err != nil {
+		w.t.Error(err)
+	}
+	w.listeners[0].awaitReady()
+	_, err = w.api.Resume(w.t.Context(), "job")
+	w.must(err)
+	w.settle()
+	if runs, err := w.runs(); err != nil || len(runs) != 1 || runs[0].Cause != run.ByPoll {
+		w.t.Errorf("one commit was found twice, and led to %+v, %v", runs, err)
+	}
 }
 
 // checkBuilt looks for what each run that passed has built, and for trees that are left.
