@@ -61,15 +61,15 @@ func (l *Listener) next(ctx context.Context) (*api.Claim, error) {
 		}
 		asked := time.Now()
 		claim, err := l.ask(ctx, key, wait)
+		if ctx.Err() != nil {
+			l.giveBackCut(key) // also a run that is here: a listener that is told to stop takes nothing new
+			break
+		}
 		if claim != nil {
 			fault.Point("listener.claimed")
 			l.hints.use()
 			l.admin.heard(nil)
 			return claim, nil
-		}
-		if ctx.Err() != nil {
-			l.giveBackCut(key)
-			break
 		}
 		l.admin.heard(err)
 		said.heard(err)
