@@ -13,7 +13,7 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o /out/lightspeed .
+RUN CGO_ENABLED=0 go build -tags urfave_cli_no_docs -trimpath -buildvcs=false -ldflags "-s -w" -o /out/lightspeed .
 
 FROM ${BASE_IMAGE}
 # git and ssh fetch what a listener checks out; tini waits for what a script left behind.

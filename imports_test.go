@@ -12,7 +12,7 @@ import (
 var imports = map[string]string{
 	"":           "cli",
 	"cli":        "app api event run match notify secret suggest listener/config",
-	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match notify notify/discord run secret redelivery",
+	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match metric notify notify/discord run secret redelivery",
 	"event":      "",
 	"secret":     "",
 	"run":        "event",
@@ -20,15 +20,16 @@ var imports = map[string]string{
 	"api":        "event run match secret",
 	"fault":      "",
 	"redelivery": "secret",
+	"metric":     "",
 	"suggest":    "",
 
 	"broker":          "secret",
 	"broker/embedded": "broker secret",
 	"broker/rabbit":   "broker secret",
 
-	"hooks":       "api event fault secret hooks/spool",
+	"hooks":       "api event fault metric secret hooks/spool",
 	"hooks/spool": "event fault",
-	"admin":       "admin/store api broker event fault match run secret redelivery",
+	"admin":       "admin/store api broker event fault match metric run secret redelivery",
 	"admin/store": "api event fault match run",
 	"admin/web":   "event match run",
 
@@ -36,7 +37,7 @@ var imports = map[string]string{
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":          "api broker event fault match notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/lock listener/process",
+	"listener":          "api broker event fault match metric notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/lock listener/process",
 	"listener/checkout": "secret listener/process",
 	"listener/config":   "match run secret suggest",
 	"listener/journal":  "api fault run",

@@ -27,7 +27,7 @@ func (s *Server) postNotice(w http.ResponseWriter, r *http.Request) error {
 	if err := s.store.Notified(r.Context(), ref, n); err != nil {
 		return err
 	}
-	s.metrics.notices.WithLabelValues(string(n.Status)).Inc()
+	s.metrics.notices.Inc(string(n.Status))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

@@ -288,7 +288,7 @@ func (s *Server) postLog(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	s.metrics.logBytes.Add(float64(len(*chunk)))
+	s.metrics.logBytes.Add(len(*chunk))
 	s.hub.wake(ref.Run)
 	return writeJSON(w, http.StatusOK, api.LogOffset{Offset: next})
 }

@@ -13,13 +13,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/broker"
 	"lightspeed/fault"
+	"lightspeed/metric"
 	"lightspeed/secret"
 )
 
@@ -41,14 +41,14 @@ type Options struct {
 	// Tokens of roles in the same process. They do not have tokens asked for by themselves.
 	OwnHooksToken, OwnListenerToken secret.Value
 
-	Lease                time.Duration        // in whole seconds, at least MinLease; 0: DefaultLease
-	Keep                 store.Retention      // how much is kept; its zero value keeps everything
-	Senders              []Sender             // GitHub's hooks, whose missed deliveries are asked for again …
-	RecoverEvery         time.Duration        // … so often; 0: only by POST recover
-	AllowIdenticalBodies bool                 // do not take a body that was stored before for a duplicate
-	PublicURL            string               // address under which people find the page, without a slash at its end; empty: not known
-	Announcer            broker.Announcer     // nil: there is no broker, and claims wait
-	Metrics              *prometheus.Registry // of the process; nil: admin makes its own
+	Lease                time.Duration    // in whole seconds, at least MinLease; 0: DefaultLease
+	Keep                 store.Retention  // how much is kept; its zero value keeps everything
+	Senders              []Sender         // GitHub's hooks, whose missed deliveries are asked for again …
+	RecoverEvery         time.Duration    // … so often; 0: only by POST recover
+	AllowIdenticalBodies bool             // do not take a body that was stored before for a duplicate
+	PublicURL            string           // address under which people find the page, without a slash at its end; empty: not known
+	Announcer            broker.Announcer // nil: there is no broker, and claims wait
+	Metrics              *metric.Set      // of the process; nil: admin makes its own
 	Log                  *slog.Logger
 }
 
@@ -94,6 +94,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
+	if opt.Metrics == nil {
+		opt.Metrics = &metric.Set{}
+	}
 	unlock, err := lockState(opt.State)
 	if err != nil {
 		return nil, err
@@ -103,12 +106,7 @@ func New(opt Options) (*Server, error) {
 		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1), recovering: make(chan struct{}, 1), arrival: arrivalLimit,
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
-	if opt.Metrics == nil {
-		opt.Metrics = prometheus.NewRegistry()
-	}
-	if s.metrics, err = newMetrics(opt.Metrics, s); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	s.metrics = newMetrics(opt.Metrics, s)
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

@@ -84,7 +84,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 		Announcer: announcer,
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
 		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies,
-		Keep: o.Keep, Metrics: life.registry, Senders: senders, RecoverEvery: o.Recover.Every, PublicURL: page, Log: out.Log.With("role", "admin"),
+		Keep: o.Keep, Metrics: life.metrics, Senders: senders, RecoverEvery: o.Recover.Every, PublicURL: page, Log: out.Log.With("role", "admin"),
 	})
 	if err != nil {
 		return nil, stateError(err)

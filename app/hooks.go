@@ -64,7 +64,7 @@ func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string
 	socket.proxies = o.Proxies
 	server, err := hooks.New(hooks.Options{
 		Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, Admin: client,
-		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Metrics: life.registry, Log: out.Log.With("role", "hooks"),
+		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Metrics: life.metrics, Log: out.Log.With("role", "hooks"),
 	})
 	if err != nil {
 		return nil, secretError(err)

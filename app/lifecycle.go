@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"lightspeed/metric"
 )
 
 // lifecycle is what a process started, in that order, and how each thing ends. What fails while it runs
@@ -19,7 +19,7 @@ type lifecycle struct {
 	stops   []teardown
 	sockets []*socket // what serves on them answers
 
-	registry *prometheus.Registry // of the process's numbers
+	metrics *metric.Set // of the process
 }
 
 // teardown ends one thing. It must return soon after its context ends.
@@ -33,7 +33,7 @@ type teardown struct {
 const stopLimit = 5 * time.Second
 
 func newLifecycle(log *slog.Logger) *lifecycle {
-	return &lifecycle{log: log, failed: make(chan error, 1), registry: newRegistry()}
+	return &lifecycle{log: log, failed: make(chan error, 1), metrics: newMetrics()}
 }
 
 // onStop registers how a thing ends, as soon as it exists. A limit of 0 leaves the wait to the teardown.

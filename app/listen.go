@@ -84,12 +84,8 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 	if err := checkDiscordAPI(o.DiscordAPI); err != nil {
 		return nil, err
 	}
-	numbers, err := listener.NewMetrics(life.registry)
-	if err != nil {
-		return nil, err
-	}
 	g := newListeners(life, v, o)
-	g.common = listener.Options{Admin: client, Metrics: numbers, Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
+	g.common = listener.Options{Admin: client, Metrics: listener.NewMetrics(life.metrics), Mirrors: mirrors(o.State), Broker: consumer, Lanes: &notify.Lanes{}, DiscordAPI: o.DiscordAPI}
 	listening, ready := countdown(len(o.Configs))
 	for _, c := range o.Configs {
 		if err := g.add(c, ready); err != nil {

@@ -1,24 +1,25 @@
 package app
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"lightspeed/api"
+	"lightspeed/metric"
 )
 
-// newRegistry makes a process's registry, with what every process tells.
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	build := prometheus.NewGauge(prometheus.GaugeOpts{Name: "lightspeed_build_info", Help: "1, with the version as labels.",
-		ConstLabels: prometheus.Labels{"version": api.Version, "go": runtime.Version()}})
-	build.Set(1)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build)
-	return registry
+// newMetrics makes a process's metrics, with what every process tells.
+func newMetrics() *metric.Set {
+	set := &metric.Set{}
+	set.Collect(func(_ context.Context, to *metric.Scrape) error {
+		to.Family(metric.Gauge, "lightspeed_build_info", "1, with the version as labels.")
+		to.Sample("lightspeed_build_info", 1, "go", runtime.Version(), "version", api.Version)
+		return nil
+	})
+	set.Collect(metric.Go)
+	set.Collect(metric.Process)
+	return set
 }
 
 // serveMetrics serves GET /metrics on an address of its own, for whoever reaches it. Without an address it does nothing.
@@ -32,7 +33,7 @@ func serveMetrics(life *lifecycle, v *voice, addr string) error {
 	}
 	socket.listener = limitConnections(socket.listener, maxMetricsConnections)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(life.registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", life.metrics)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {}) // for the service manager's watchdog
 	life.serve(socket, &http.Server{Handler: mux, WriteTimeout: bodyLimit + writeLimit})
 	v.ready("metrics", socket.url())

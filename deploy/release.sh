@@ -24,7 +24,7 @@ for target in $targets; do
   name=lightspeed-$version-$os-$arch
   mkdir "$work/$name"
   GOOS=$os GOARCH=$arch CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 \
-    go build -trimpath -buildvcs="${BUILDVCS:-auto}" -ldflags "-s -w -buildid=" -o "$work/$name/lightspeed" .
+    go build -tags urfave_cli_no_docs -trimpath -buildvcs="${BUILDVCS:-auto}" -ldflags "-s -w -buildid=" -o "$work/$name/lightspeed" .
   cp -R LICENSE README.md CHANGELOG.md docs "$work/$name/"
   mkdir "$work/$name/deploy"
   cp -R deploy/systemd "$work/$name/deploy/"

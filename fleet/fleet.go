@@ -26,7 +26,7 @@ import (
 // Build compiles the lightspeed binary of the module at root, as it is shipped but for the flags, into dir.
 func Build(ctx context.Context, root, dir string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "lightspeed")
-	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", bin}, flags...)
+	args := append([]string{"build", "-tags=urfave_cli_no_docs", "-trimpath", "-ldflags=-s -w", "-o", bin}, flags...)
 	build := exec.CommandContext(ctx, "go", append(args, ".")...)
 	build.Dir = root
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")

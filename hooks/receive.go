@@ -32,13 +32,13 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 	begun := time.Now()
 	receipt, err := s.take(w, r)
 	if err != nil {
-		s.metrics.deliveries.WithLabelValues(string(toldTo(err).Code)).Inc()
+		s.metrics.deliveries.Inc(string(toldTo(err).Code))
 		s.noteRefusal(r, err)
 		drain(w, r)
 		refuse(w, err)
 		return
 	}
-	s.metrics.deliveries.WithLabelValues(receipt.Status).Inc()
+	s.metrics.deliveries.Inc(receipt.Status)
 	s.metrics.took.Observe(time.Since(begun).Seconds())
 	fault.Point("hooks.answering")
 	status := http.StatusAccepted

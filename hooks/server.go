@@ -32,12 +32,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"lightspeed/api"
 	"lightspeed/event"
 	"lightspeed/hooks/spool"
+	"lightspeed/metric"
 	"lightspeed/secret"
 )
 
@@ -66,7 +66,7 @@ type Options struct {
 	State            string // hooks' own folder; made when missing, and locked
 	SpoolMax         int64  // bytes on disk; 0: DefaultSpoolMax
 	Log              *slog.Logger
-	Metrics          prometheus.Registerer // nil: nobody reads numbers
+	Metrics          *metric.Set // nil: nobody reads numbers
 }
 
 // Server is the public role. Handler takes deliveries, and Run hands on what had to wait.
@@ -110,11 +110,9 @@ func New(o Options) (*Server, error) {
 	s.checks.admin, _ = o.Admin.(healthy)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	if o.Metrics == nil {
-		o.Metrics = prometheus.NewRegistry()
+		o.Metrics = &metric.Set{}
 	}
-	if s.metrics, err = newMetrics(o.Metrics, s); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
+	s.metrics = newMetrics(o.Metrics, s)
 	return s, nil
 }
 
