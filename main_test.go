@@ -1,15 +1,34 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"lightspeed/fleet"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"lightspeed": main})
+// TestMain puts the binary, built as it is shipped, before everything else in PATH.
+func TestMain(m *testing.M) { os.Exit(withProgram(m.Run)) }
+
+func withProgram(tests func() int) int {
+	dir, err := os.MkdirTemp("", "lightspeed-script-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		_, err = fleet.Build(context.Background(), ".", dir)
+	}
+	if err == nil {
+		err = os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return tests()
 }
 
 // TestScript runs the whole binary as people do: testdata/script/*.txtar, each headed by what it guards.
