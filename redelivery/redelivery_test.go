@@ -72,6 +72,20 @@ func TestAppHookSpeaksByItsKey(t *testing.T) {
 	if strings.Count(token, ".") != 2 || strings.Contains(token, "=") {
 		t.Errorf("token %q is no JWT", token)
 	}
+
+	again := redeliverytest.New(t, "app/hook", "", "s")
+	again.SendTo(hub.URL + "/api/v3/app/hook/deliveries")
+	again.Push("a", "push", []byte("{}"))
+	if h, err = redelivery.New(redelivery.Options{Hook: "app", AppID: "42", Key: secret.New(text), URL: again.URL()}); err != nil {
+		t.Fatal(err)
+	}
+	sent, err := h.Sent(t.Context(), time.Time{})
+	if err != nil || len(sent) != 1 {
+		t.Fatalf("sent %+v, %v", sent, err)
+	}
+	if err := h.Resend(t.Context(), sent[0].ID); err != nil || again.Resends() != 1 {
+		t.Errorf("asked again %d times, %v", again.Resends(), err)
+	}
 }
 
 func TestOptionsThatAreRefused(t *testing.T) {
