@@ -83,6 +83,7 @@
     log.dataset.line = batch.next.line;
     log.dataset.offset = batch.next.offset;
     if (part()) return;
+    if (scrolledUp()) setFollow(false);
     $("#none")?.remove();
     let last = +(lines.lastElementChild?.querySelector("a")?.dataset.n ?? 0);
     for (const one of batch.lines ?? []) {
@@ -113,8 +114,16 @@
     row.append(link);
     return row;
   }
-  const toEnd = () => { ownScroll = true; scrollTo({top: document.documentElement.scrollHeight}); };
-  let ownScroll = false, lastY = scrollY;
+  // Where this script scrolled to is known: whatever stands higher, and not at the end, somebody scrolled.
+  let lastY = scrollY;
+  const toEnd = () => { scrollTo({top: document.documentElement.scrollHeight}); lastY = scrollY; };
+  const atEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 8;
+  const scrolledUp = () => following && scrollY < lastY - 2 && !atEnd();
+  function scrolled() {
+    if (scrolledUp()) setFollow(false);
+    else if (!following && !follow.hidden && atEnd()) setFollow(true);
+    lastY = scrollY;
+  }
   const follow = $("#follow");
   function showFollow() {
     if (!follow) return;
@@ -125,13 +134,7 @@
   function setFollow(on) { following = on; showFollow(); if (on) toEnd(); }
   if (log) {
     follow.addEventListener("click", () => setFollow(!following));
-    addEventListener("scroll", () => {
-      const atEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 8;
-      if (!ownScroll && scrollY < lastY - 2 && following) setFollow(false);
-      else if (atEnd && !following && !follow.hidden) { following = true; showFollow(); }
-      ownScroll = false;
-      lastY = scrollY;
-    }, {passive: true});
+    addEventListener("scroll", scrolled, {passive: true});
     if (!log.hasAttribute("data-ended") && !part() && !location.hash) setFollow(true); else showFollow();
     const toLine = () => {
       const line = /^#L(\d+)$/.exec(location.hash);
