@@ -38,8 +38,8 @@ const programs = "/usr/lib/rabbitmq/bin"
 const missing = `rabbitmq-server is not installed: a real broker is wanted
 hint: apt-get install -y --no-install-recommends rabbitmq-server (half a minute; nothing of it needs to be started)`
 
-// startTimeout bounds the start of a node: 8 s on an idle machine, several times that on a busy one.
-const startTimeout = 90 * time.Second
+// startTimeout bounds the start of a node: 8 s on an idle machine, many times that on a busy one.
+const startTimeout = 3 * time.Minute
 
 // Node is a RabbitMQ node.
 type Node struct {
