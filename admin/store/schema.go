@@ -9,7 +9,8 @@ import (
 // applicationID marks the file as Lightspeed's ("LSPD"): https://www.sqlite.org/pragma.html#pragma_application_id
 const applicationID = 0x4c535044
 
-// migrations bring a database from version i to i+1. They are never edited once released.
+// migrations bring a database from version i to i+1. They are never edited once released. Who adds one keeps a state folder
+// of the schema before it: testdata/states/make.sh, at the module's root.
 var migrations = []string{schema1, schemaSteps, schemaRetention, schemaTokens, schemaNotices, schemaPage, schemaRecovery, schemaPoll}
 
 // schema1 is the first schema. Times are microseconds since 1970 UTC; clocks are seconds of Store.Tick.
