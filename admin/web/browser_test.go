@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 
 	"lightspeed/event"
@@ -25,7 +27,7 @@ import (
 
 var screenshots = flag.String("screenshots", "", "write screenshots of the main pages into this `folder`")
 
-// chromium is the one browser of this package's tests; each test has tabs of its own. Cookies are shared, whatever the port: one test alone logs in.
+// chromium is the one browser of this package's tests; each test has windows of its own, and cookies of its own.
 var chromium = struct {
 	start sync.Once
 	stop  func()
@@ -49,14 +51,15 @@ type tab struct {
 	ctx context.Context
 }
 
-// browse opens a tab of a size, in a colour scheme.
+// browse opens a tab of a size, in a colour scheme. It has a window to itself: of tabs in one window only the newest
+// is visible, and a page that is not does not listen for what happens.
 func browse(t *testing.T, width, height int, scheme string) *tab {
 	t.Helper()
 	startChromium()
 	if chromium.err != nil {
 		t.Fatalf("chromium does not start: %v", chromium.err)
 	}
-	ctx, end := chromedp.NewContext(chromium.ctx)
+	ctx, end := chromedp.NewContext(chromium.ctx, chromedp.WithTargetID(openWindow(t)))
 	t.Cleanup(end)
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(cancel)
@@ -64,6 +67,22 @@ func browse(t *testing.T, width, height int, scheme string) *tab {
 	b.do(emulation.SetDeviceMetricsOverride(int64(width), int64(height), 1, false),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}))
 	return b
+}
+
+// openWindow opens a window that shares nothing with the others.
+func openWindow(t *testing.T) target.ID {
+	t.Helper()
+	browser := cdp.WithExecutor(chromium.ctx, chromedp.FromContext(chromium.ctx).Browser)
+	profile, err := target.CreateBrowserContext().Do(browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = target.DisposeBrowserContext(profile).Do(browser) })
+	window, err := target.CreateTarget("about:blank").WithBrowserContextID(profile).WithNewWindow(true).Do(browser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return window
 }
 
 func (b *tab) do(actions ...chromedp.Action) {
