@@ -93,7 +93,7 @@ func (v view) fillListener(l *api.Listener, settings string) error {
 		return err
 	}
 	if _, err := v.row([]any{&l.Running, &l.Held}, `SELECT count(*) FILTER (WHERE status = 'running'), count(*) FILTER (WHERE status <> 'running')
-		FROM runs WHERE listener = ? AND slot = 1`, l.Name); err != nil {
+		FROM runs INDEXED BY runs_busy WHERE listener = ? AND slot = 1`, l.Name); err != nil {
 		return err
 	}
 	l.Instances = []api.Instance{}
@@ -179,7 +179,7 @@ func (s *Store) CurrentRules(ctx context.Context, since int64) ([]Rules, int64, 
 			list = append(list, r)
 			return list[len(list)-1].decode(text)
 		}, `SELECT max(c.id), c.listener, l.settings, l.match_id FROM rules c LEFT JOIN listeners l ON l.name = c.listener
-			WHERE c.id > ? GROUP BY c.listener`, since)
+			WHERE c.id > ? GROUP BY +c.listener`, since)
 	})
 	return list, generation, err
 }

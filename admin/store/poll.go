@@ -26,8 +26,9 @@ func (tx *Tx) ranBefore(a Acceptance, listener string) (id string, err error) {
 	if !a.Polled {
 		_, err = tx.row([]any{&id}, `SELECT id FROM runs p INDEXED BY runs_polled
 			WHERE cause = 'poll' AND listener = ?1 AND sha IS ?2 AND repo = ?3 AND ref IS ?4 AND queued_at > ?5
-			AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.seq > p.seq AND n.listener = ?1 AND n.repo = ?3 AND n.ref IS ?4)`,
-			listener, null(e.SHA), e.Repo, null(e.Ref), micros(tx.now.Add(-polledFor)))
+			AND NOT EXISTS (SELECT 1 FROM runs n INDEXED BY runs_lrbs WHERE n.listener = ?1 AND n.repo = ?3 AND n.branch IS ?6
+				AND n.status IN (SELECT value FROM json_each(?7)) AND n.seq > p.seq AND n.ref IS ?4)`,
+			listener, null(e.SHA), e.Repo, null(e.Ref), micros(tx.now.Add(-polledFor)), null(e.Branch), everyState)
 		return id, err
 	}
 	decided := false
@@ -40,7 +41,7 @@ func (tx *Tx) ranBefore(a Acceptance, listener string) (id string, err error) {
 			id = one
 		}
 		return nil
-	}, `SELECT id, coalesce(sha, '') FROM runs WHERE seq > (SELECT max(seq) FROM runs) - ? AND listener = ? AND repo = ? AND ref IS ?
+	}, `SELECT id, coalesce(sha, '') FROM runs NOT INDEXED WHERE seq > (SELECT max(seq) FROM runs) - ? AND listener = ? AND repo = ? AND ref IS ?
 		AND cause IN ('delivery', 'poll') ORDER BY seq DESC`, polledWindow, listener, e.Repo, null(e.Ref))
 	return id, err
 }

@@ -128,7 +128,7 @@ func (s *Store) Judged(ctx context.Context, listener string, matchID int64) (boo
 		if err := tx.sameMatch(listener, matchID); err != nil {
 			return err
 		}
-		stale, err := tx.row([]any{new(int64)}, `SELECT seq FROM runs WHERE listener = ? AND slot = 0 AND match_id <> ? LIMIT 1`, listener, matchID)
+		stale, err := tx.row([]any{new(int64)}, `SELECT seq FROM runs INDEXED BY runs_queue WHERE listener = ? AND slot = 0 AND match_id <> ? LIMIT 1`, listener, matchID)
 		if stale || err != nil {
 			return err
 		}

@@ -256,7 +256,7 @@ func (s *Store) Left(ctx context.Context, name, instance string, at time.Time, c
 		}
 		if _, err := tx.exec(`DELETE FROM instances WHERE listener = ? AND instance <> ? AND seen_at < ?
 			AND instance NOT IN (SELECT value FROM json_each(?)) AND NOT EXISTS (
-			SELECT 1 FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt
+			SELECT 1 FROM runs r INDEXED BY runs_busy JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt
 			WHERE r.listener = instances.listener AND r.slot = 1 AND a.instance = instances.instance)`,
 			name, instance, micros(tx.now.Add(-KeptAway)), string(there)); err != nil {
 			return err
