@@ -22,6 +22,7 @@ type Backup struct {
 	MadeAt   time.Time `json:"made_at"` // the moment that the database is of
 	Logs     int       `json:"logs"`
 	LogBytes int64     `json:"log_bytes"`
+	Beside   []string  `json:"beside,omitempty"` // names of files that were taken along from beside admin's state
 }
 
 const (
@@ -33,9 +34,10 @@ const (
 )
 
 // MakeBackup copies admin's state folder, which a running admin may have open, to a new folder: the database as it
-// stands at one moment, the artifacts, and the logs that it knows of, at least as long as it says. All of it is checked and on disk
-// when the folder appears; a copy that was cut short leaves a folder *.partial.
-func MakeBackup(ctx context.Context, state, to string) (b Backup, err error) {
+// stands at one moment, the artifacts, and the logs that it knows of, at least as long as it says. Of the files beside, those
+// that are there are taken along. All of it is checked and on disk when the folder appears; a copy that was cut short leaves a
+// folder *.partial.
+func MakeBackup(ctx context.Context, state, to string, beside ...string) (b Backup, err error) {
 	if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) {
 		return b, errors.Join(fmt.Errorf("backup folder %s is there already", to), err)
 	}
@@ -56,6 +58,9 @@ func MakeBackup(ctx context.Context, state, to string) (b Backup, err error) {
 	if err := copyArtifacts(ctx, filepath.Join(state, artifactsFolder), filepath.Join(partial, artifactsFolder)); err != nil {
 		return b, err
 	}
+	if b.Beside, err = copyBeside(beside, partial); err != nil {
+		return b, err
+	}
 	if err := writeSynced(filepath.Join(partial, backupFile), b); err != nil {
 		return b, err
 	}
@@ -63,6 +68,20 @@ func MakeBackup(ctx context.Context, state, to string) (b Backup, err error) {
 		return b, err
 	}
 	return b, syncDir(filepath.Dir(to))
+}
+
+// copyBeside copies those of the files that are there, and returns their names.
+func copyBeside(files []string, to string) (names []string, err error) {
+	for _, file := range files {
+		name := filepath.Base(file)
+		switch _, err := copyFile(file, filepath.Join(to, name)); {
+		case err == nil:
+			names = append(names, name)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // copyLogs copies the logs that the copied database knows of. Those that were pruned meanwhile are noted there.
@@ -78,7 +97,7 @@ func (b *Backup) copyLogs(ctx context.Context, from, to string) (err error) {
 	}
 	var gone []run.Ref
 	err = db.Logs(ctx, func(l store.Logged) error {
-		n, err := copyLog(source.path(l.Ref), target.path(l.Ref))
+		n, err := copyFile(source.path(l.Ref), target.path(l.Ref))
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && l.Bytes == 0:
 			return nil // it has printed nothing
@@ -105,7 +124,7 @@ func copyArtifacts(ctx context.Context, from, to string) error {
 	copyInside := func(path string) error {
 		inside, err := filepath.Rel(from, path)
 		if err == nil {
-			_, err = copyLog(path, filepath.Join(to, inside))
+			_, err = copyFile(path, filepath.Join(to, inside))
 		}
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -127,7 +146,7 @@ func copyArtifacts(ctx context.Context, from, to string) error {
 	})
 }
 
-func copyLog(from, to string) (int64, error) {
+func copyFile(from, to string) (int64, error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return 0, err
@@ -165,67 +184,4 @@ func syncTree(root string) error {
 		}
 		return err
 	})
-}
-
-// ReadBackup reads what a backup's folder says of itself.
-func ReadBackup(folder string) (Backup, error) {
-	var b Backup
-	text, err := os.ReadFile(filepath.Join(folder, backupFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return b, fmt.Errorf("folder %s is no whole backup: it has no %s", folder, backupFile)
-	}
-	if err == nil {
-		err = json.Unmarshal(text, &b)
-	}
-	return b, err
-}
-
-// RestoreBackup makes admin's state folder out of a backup's. A folder that is there is left alone, and is an error.
-// Unless asItWas, what may have gone on since the backup was made is ended: Store.Restored says how.
-func RestoreBackup(ctx context.Context, folder, state string, asItWas bool) (Backup, error) {
-	b, err := ReadBackup(folder)
-	if err != nil {
-		return b, err
-	}
-	if err := store.Check(ctx, filepath.Join(folder, databaseFile)); err != nil {
-		return b, err
-	}
-	if entries, err := os.ReadDir(state); len(entries) > 0 {
-		return b, errors.Join(fmt.Errorf("state folder %s is not empty: move it away first", state), err)
-	}
-	partial := state + ".partial"
-	if err := os.RemoveAll(partial); err != nil {
-		return b, err
-	}
-	if err := copyState(ctx, folder, partial, b, asItWas); err != nil {
-		return b, err
-	}
-	if err := os.Remove(state); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return b, err
-	}
-	if err := errors.Join(syncTree(partial), os.Rename(partial, state)); err != nil {
-		return b, err
-	}
-	return b, syncDir(filepath.Dir(state))
-}
-
-func copyState(ctx context.Context, folder, to string, b Backup, asItWas bool) (err error) {
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return err
-	}
-	if err := store.CopyTo(ctx, filepath.Join(folder, databaseFile), filepath.Join(to, databaseFile)); err != nil {
-		return err
-	}
-	if err := copyArtifacts(ctx, filepath.Join(folder, artifactsFolder), filepath.Join(to, artifactsFolder)); err != nil {
-		return err
-	}
-	again := Backup{}
-	if err := again.copyLogs(ctx, folder, to); err != nil || asItWas {
-		return err
-	}
-	db, err := store.Open(store.Options{Path: filepath.Join(to, databaseFile)})
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Restored(ctx, b.MadeAt), db.Close())
 }

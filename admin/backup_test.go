@@ -3,10 +3,13 @@ package admin
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"lightspeed/admin/store"
@@ -86,6 +89,44 @@ func TestBackupOfARunningAdmin(t *testing.T) {
 	moved := restore(t, folder, true)
 	moved.wantRun(running, run.Running, "")
 	moved.wantRun(queued, run.Queued, "")
+}
+
+// TestRestoreAsRoot: what root restores belongs to whom the folder that it is in does, so that admin can read it.
+func TestRestoreAsRoot(t *testing.T) {
+	f := start(t)
+	f.listener("web").ran("d1", "out\n")
+	beside := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(beside, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "backup")
+	if _, err := MakeBackup(t.Context(), f.state, folder, beside, beside+"-that-is-not-there"); err != nil {
+		t.Fatal(err)
+	}
+	parent, uid := t.TempDir(), os.Getuid()
+	if uid == 0 {
+		if uid = 12345; os.Chown(parent, uid, uid) != nil {
+			t.Fatal("root may not change an owner")
+		}
+	}
+	if _, err := RestoreBackup(t.Context(), folder, filepath.Join(parent, "admin"), false); err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	err := filepath.WalkDir(parent, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && int(info.Sys().(*syscall.Stat_t).Uid) != uid {
+			t.Errorf("%s belongs to %d", path, info.Sys().(*syscall.Stat_t).Uid)
+		}
+		files = append(files, d.Name())
+		return err
+	})
+	if err != nil || !slices.Contains(files, "admin.db") || !slices.Contains(files, "secret") || slices.Contains(files, "secret.partial") {
+		t.Errorf("%v: %v", files, err)
+	}
 }
 
 // TestBackupUnderLoad: deliveries, logs and pruning go on meanwhile; what was accepted before is in it, and all of it
