@@ -250,7 +250,7 @@ func (b batch) message() message {
 
 // end is the place of the last line, when that has no end yet, and of the one after it otherwise.
 func (l *openLog) end() (place, error) {
-	line := l.index.total() + 1
+	line := l.ends + 1
 	offset, err := l.index.offsetOf(l, line, l.size)
 	return place{line, offset}, err
 }

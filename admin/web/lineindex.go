@@ -23,8 +23,9 @@ type lineIndex struct {
 // blocks keeps buffers for reading logs.
 var blocks = sync.Pool{New: func() any { b := make([]byte, stride); return &b }}
 
-// extend reads what a log has grown by, up to size.
-func (x *lineIndex) extend(log io.ReaderAt, size int64) error {
+// extend reads what a log has grown by, up to size, and returns how far it has been read and the number of line ends
+// there: others may have read further.
+func (x *lineIndex) extend(log io.ReaderAt, size int64) (read, ends int64, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	buffer := blocks.Get().(*[]byte)
@@ -36,12 +37,12 @@ func (x *lineIndex) extend(log io.ReaderAt, size int64) error {
 		to := min(size, int64(len(x.before))*stride)
 		part := (*buffer)[:to-x.read]
 		if _, err := log.ReadAt(part, x.read); err != nil {
-			return err
+			return 0, 0, err
 		}
 		x.ends += int64(bytes.Count(part, newline))
 		x.read = to
 	}
-	return nil
+	return x.read, x.ends, nil
 }
 
 var newline = []byte{'\n'}

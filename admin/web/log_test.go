@@ -177,6 +177,28 @@ func BenchmarkFirstScreen(b *testing.B) {
 	}
 }
 
+// TestTwoReadersOfALogThatGrows has one find the end of a log between the other's two looks at it.
+func TestTwoReadersOfALogThatGrows(t *testing.T) {
+	t.Parallel()
+	index := &lineIndex{}
+	short := &openLog{Log: text{bytes.NewReader([]byte("one\nhalf"))}, index: index}
+	if err := short.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	long := &openLog{Log: text{bytes.NewReader([]byte("one\nhalf a line\nthree\n"))}, index: index}
+	if err := long.refresh(); err != nil {
+		t.Fatal(err)
+	}
+	at, err := short.end()
+	if want := (place{Line: 2, Offset: 4}); err != nil || at != want {
+		t.Fatalf("the short one ends at %+v, want %+v: %v", at, want, err)
+	}
+	b, err := long.since(at)
+	if err != nil || len(b.Lines) != 2 || b.Lines[0].HTML != "half a line" || b.Next != (place{Line: 4, Offset: 22}) {
+		t.Fatalf("after that come %+v: %v", b, err)
+	}
+}
+
 func TestIndexesAreBounded(t *testing.T) {
 	t.Parallel()
 	var all indexes

@@ -50,6 +50,7 @@ type openLog struct {
 	Log
 	index *lineIndex
 	size  int64
+	ends  int64 // line ends in size
 }
 
 func (b *logbook) open(ctx context.Context, ref run.Ref) (*openLog, error) {
@@ -71,18 +72,17 @@ func (l *openLog) refresh() error {
 	if err != nil {
 		return err
 	}
-	l.size = size
-	return l.index.extend(l, size)
+	l.size, l.ends, err = l.index.extend(l, size)
+	return err
 }
 
 // total counts the lines, also one that has no end yet.
 func (l *openLog) total() (int64, error) {
-	ends := l.index.total()
-	last, err := l.index.offsetOf(l, ends+1, l.size)
+	last, err := l.index.offsetOf(l, l.ends+1, l.size)
 	if err != nil || last == l.size {
-		return ends, err
+		return l.ends, err
 	}
-	return ends + 1, nil
+	return l.ends + 1, nil
 }
 
 // tail is the window at the end of a log.
