@@ -44,7 +44,7 @@ var firm = [][2]string{
 	{"maintenance.auto", "false"},
 	{"checkout.workers", "0"}, // as many as there are processors
 	{"advice.detachedHead", "false"},
-	// A remote that says nothing for two minutes is given up.
+	// A remote that says nothing for two minutes is given up. sshCommand says so of ssh.
 	{"http.lowSpeedLimit", "1"},
 	{"http.lowSpeedTime", "120"},
 }

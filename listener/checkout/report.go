@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"time"
 )
@@ -21,6 +22,7 @@ type reporter struct {
 	clean func(string) string
 	worst string // the last line that says what went wrong
 
+	last  string // line
 	line  []byte
 	lines int
 	shown time.Time
@@ -55,11 +57,7 @@ func (r *reporter) end(overwritten bool) {
 	if line == "" {
 		return
 	}
-	if strings.HasPrefix(line, "fatal: ") || strings.HasPrefix(line, "error: ") || r.worst == "" && strings.HasPrefix(line, "ERROR: ") {
-		if r.worst == "" || !strings.Contains(line, "Could not read from remote repository") {
-			r.worst = line
-		}
-	}
+	r.judge(line)
 	if overwritten && time.Since(r.shown) < progressPeriod {
 		return
 	}
@@ -69,5 +67,20 @@ func (r *reporter) end(overwritten bool) {
 		r.say(line)
 	case r.lines == mostLines+1:
 		r.say("more lines of git are not shown")
+	}
+}
+
+// judge notes what went wrong. That the remote could not be read says nothing of the why: ssh has said it in the line
+// before, or the remote in one that begins with ERROR.
+func (r *reporter) judge(line string) {
+	before := r.last
+	r.last = line
+	switch {
+	case strings.HasPrefix(line, "fatal: Could not read from remote repository"):
+		if r.worst == "" {
+			r.worst = cmp.Or(before, line)
+		}
+	case strings.HasPrefix(line, "fatal: "), strings.HasPrefix(line, "error: "), r.worst == "" && strings.HasPrefix(line, "ERROR: "):
+		r.worst = line
 	}
 }

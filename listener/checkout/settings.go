@@ -40,6 +40,10 @@ func (m *mirror) letThrough(ctx context.Context) error {
 	return os.Rename(tmp.Name(), m.conf)
 }
 
+// sshCommand is how remotes are reached by ssh where the machine does not say how: nobody is asked anything, and a
+// remote that says nothing is given up after a minute as it is reached, and after two later on.
+const sshCommand = "ssh -o BatchMode=yes -o ConnectTimeout=60 -o ServerAliveInterval=30 -o ServerAliveCountMax=4"
+
 // machineSettings asks git for the settings of the user and of the machine, and for those in our own environment.
 func machineSettings(ctx context.Context) ([]byte, error) {
 	env := []string{"GIT_DIR=" + os.DevNull}
@@ -54,7 +58,7 @@ func machineSettings(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, failed("git cannot read this machine's settings")
 	}
-	var file []byte
+	file := []byte(setting("core.sshCommand", sshCommand)) // the machine's own, behind it, takes its place
 	for entry := range strings.SplitSeq(list.text.String(), "\x00") {
 		key, value, given := strings.Cut(entry, "\n")
 		if !given {
