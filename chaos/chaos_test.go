@@ -11,7 +11,7 @@ import (
 // printed, and `make chaos` repeats them.
 func TestAMinuteOfChaos(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
-	report, err := play(t.Context(), options{seed: seed, duration: time.Minute, deliveries: 400, root: "..", rabbit: seed%2 == 0}, t.Output())
+	report, err := play(t.Context(), options{seed: seed, duration: time.Minute, deliveries: 1000, root: "..", rabbit: seed%2 == 0}, t.Output())
 	if err != nil {
 		t.Fatalf("seed %d: %v", seed, err)
 	}

@@ -162,7 +162,7 @@ func check(ctx context.Context, w *world, s *sent) (report, error) {
 	r.note("an accepted delivery is never lost, and is stored once",
 		fmt.Sprintf("%d accepted, %d refused, %d sent twice", len(s.accepted), s.refused, s.again), once(s, deliveries))
 	r.note("a body under another id does not run", fmt.Sprintf("%d copies", len(s.copies)), copies(s, runs))
-	r.note("one run for each delivery and listener", fmt.Sprintf("%d runs", len(runs)), paired(w, deliveries, runs))
+	r.note("one run for each delivery and listener that it matches", fmt.Sprintf("%d runs", len(runs)), paired(w, s, deliveries, runs))
 	r.note("every run's state is the truth", states(runs), w.truth(runs))
 	r.note("nothing starts twice, unless it was asked for", attempts(runs), w.twice(runs))
 	r.note("never more at once than concurrency", "", w.empty("crowd"))
@@ -193,7 +193,7 @@ func copies(s *sent, runs []run.Run) error {
 	return errors.Join(broken...)
 }
 
-func paired(w *world, deliveries map[string]int, runs []run.Run) error {
+func paired(w *world, s *sent, deliveries map[string]int, runs []run.Run) error {
 	count := map[string]int{}
 	for _, r := range runs {
 		count[r.Delivery+" "+r.Listener]++
@@ -201,8 +201,12 @@ func paired(w *world, deliveries map[string]int, runs []run.Run) error {
 	var broken []error
 	for id := range deliveries {
 		for _, l := range w.listeners {
-			if n := count[id+" "+l.name]; n != 1 {
-				broken = append(broken, fmt.Errorf("delivery %s has %d runs of %s", id, n, l.name))
+			want := 0
+			if s.matches[id] == l.name || s.matches[id] == both {
+				want = 1
+			}
+			if n := count[id+" "+l.name]; n != want {
+				broken = append(broken, fmt.Errorf("delivery %s has %d runs of %s, not %d", id, n, l.name, want))
 			}
 		}
 	}

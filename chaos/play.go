@@ -38,6 +38,10 @@ func play(ctx context.Context, o options, progress io.Writer) (report, error) {
 	}
 	defer w.close()
 
+	sweeping, swept := context.WithCancel(ctx)
+	defer swept()
+	go w.sweep(sweeping)
+
 	sent := newSent()
 	var both sync.WaitGroup
 	both.Go(func() { w.hurt(ctx, rand.New(rand.NewPCG(o.seed, 1)), o.duration, progress) })

@@ -22,11 +22,18 @@ type sent struct {
 	mu       sync.Mutex
 	accepted map[string]string // id → how it was answered first
 	copies   map[string]bool   // ids whose body had been accepted before under another id
+	matches  map[string]string // id → the listener that it matches, or both
 	refused  int
 	again    int
 }
 
-func newSent() *sent { return &sent{accepted: map[string]string{}, copies: map[string]bool{}} }
+func newSent() *sent {
+	return &sent{accepted: map[string]string{}, copies: map[string]bool{}, matches: map[string]string{}}
+}
+
+// both is what pushes that every listener matches are called by. The branches of all pushes begin with the name of
+// the listener that they match, or with this.
+const both = "both"
 
 // parcel is one delivery as it goes out.
 type parcel struct {
@@ -56,12 +63,14 @@ func (s *sent) send(ctx context.Context, w *world, random *rand.Rand, count int,
 	tick := time.NewTicker(over / time.Duration(count))
 	defer tick.Stop()
 	for i := range count {
+		matches := []string{w.listeners[0].name, w.listeners[1].name, both}[random.IntN(3)]
 		p := parcel{
 			url:  w.hooksURLs[random.IntN(len(w.hooksURLs))],
 			id:   fmt.Sprintf("chaos-%d-%08x", i, random.Uint32()),
-			body: push(template, random, i),
+			body: push(template, random, matches, i),
 			copy: random.IntN(30) == 0,
 		}
+		s.matches[p.id] = matches
 		if random.IntN(10) == 0 {
 			p.redo = w.hooksURLs[random.IntN(len(w.hooksURLs))]
 		}
@@ -76,7 +85,7 @@ func (s *sent) send(ctx context.Context, w *world, random *rand.Rand, count int,
 }
 
 // push makes a push body out of the sample: another branch, another commit.
-func push(template []byte, random *rand.Rand, i int) []byte {
+func push(template []byte, random *rand.Rand, matches string, i int) []byte {
 	var body map[string]any
 	if err := json.Unmarshal(template, &body); err != nil {
 		panic(err)
@@ -86,7 +95,7 @@ func push(template []byte, random *rand.Rand, i int) []byte {
 		kind = "slow"
 	}
 	commit := sha256.Sum256(fmt.Appendf(nil, "%d %d", i, random.Uint64()))
-	body["ref"] = fmt.Sprintf("refs/heads/topic/%d-%s", random.IntN(20), kind)
+	body["ref"] = fmt.Sprintf("refs/heads/%s/%d-%s", matches, random.IntN(20), kind)
 	body["after"] = hex.EncodeToString(commit[:20])
 	body["before"] = hex.EncodeToString(commit[10:30])
 	body["repository"].(map[string]any)["full_name"] = "chaos/pushed"

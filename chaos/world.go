@@ -112,8 +112,8 @@ func (w *world) addHooks(name string) error {
 // addListeners adds two machines for each name.
 func (w *world) addListeners() error {
 	w.listeners = []listener{
-		{name: "twin", marks: filepath.Join(w.dir, "marks", "twin"), concurrency: 3},
-		{name: "pair", marks: filepath.Join(w.dir, "marks", "pair"), concurrency: 2, requeue: true},
+		{name: "twin", marks: filepath.Join(w.dir, "marks", "twin"), concurrency: 6},
+		{name: "pair", marks: filepath.Join(w.dir, "marks", "pair"), concurrency: 4, requeue: true},
 	}
 	for _, l := range w.listeners {
 		config, err := l.write(w.dir)
@@ -163,7 +163,7 @@ func (l listener) write(dir string) (string, error) {
 		onLost = "requeue"
 	}
 	config, err := json.Marshal(map[string]any{
-		"name": l.name, "repos": []string{"chaos/*"}, "concurrency": l.concurrency, "share_cwd": true, "on_lost": onLost,
+		"name": l.name, "repos": []string{"chaos/*"}, "branches": []string{l.name + "/*", both + "/*"}, "concurrency": l.concurrency, "share_cwd": true, "on_lost": onLost,
 		"timeout": "20s", "grace": "1s",
 		"exec": [][]string{{"sh", path, l.marks, fmt.Sprint(l.concurrency)}},
 	})
@@ -294,6 +294,31 @@ func (w *world) dead() []string {
 		}
 	}
 	return names
+}
+
+// sweep removes, until ctx ends, the marks of life of the scripts that have ended: each script reads all there are.
+func (w *world) sweep(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, l := range w.listeners {
+			l.sweep()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l listener) sweep() {
+	live, _ := os.ReadDir(filepath.Join(l.marks, "live"))
+	for _, mark := range live {
+		if _, err := os.Stat(filepath.Join(l.marks, "ended", mark.Name())); err == nil {
+			_ = os.Remove(filepath.Join(l.marks, "live", mark.Name()))
+		}
+	}
 }
 
 func (w *world) close() {
