@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"lightspeed/run"
 )
@@ -30,6 +31,9 @@ const (
 	maxArtifactPath  = 1000 // bytes
 )
 
+// checkSpeed is how fast admin checks an artifact that is whole and sees it onto its disk, at least, in bytes a second.
+const checkSpeed = 4 << 20
+
 // ArtifactPath reports whether a path can be an artifact's: UTF-8, and nothing in it that leads anywhere else.
 func ArtifactPath(path string) bool {
 	return fs.ValidPath(path) && path != "." && len(path) <= maxArtifactPath && strings.IndexByte(path, 0) < 0
@@ -39,6 +43,8 @@ func ArtifactPath(path string) bool {
 // admin's copy ends; at the artifact's end admin has checked it and keeps it. On log_gap the Error's Offset says
 // where to go on.
 func (c *Client) AppendArtifact(ctx context.Context, ref run.Ref, a Artifact, offset int64, chunk []byte) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, chunkTimeout+time.Duration(a.Bytes/checkSpeed)*time.Second)
+	defer cancel()
 	query := attemptQuery(ref)
 	query.Set("offset", strconv.FormatInt(offset, 10))
 	query.Set("bytes", strconv.FormatInt(a.Bytes, 10))

@@ -28,6 +28,10 @@ type Client struct {
 // answerTimeout bounds a call that admin answers at once; calls that wait add their wait to it.
 const answerTimeout = 15 * time.Second
 
+// chunkTimeout bounds a call that hands in at most MaxLogChunk. It is longer than admin waits for the bytes. Without it
+// a connection that died unseen would hold the call up until the kernel gives up, a quarter of an hour or for ever.
+const chunkTimeout = time.Minute
+
 // maxAnswer bounds what is read of an answer in memory, in bytes: the base64 of a whole payload, and a run.
 const maxAnswer = event.MaxPayload*4/3 + 2<<20
 
@@ -157,6 +161,8 @@ func (c *Client) Renew(ctx context.Context, ref run.Ref, wait time.Duration) (Re
 // AppendLog hands in a chunk of the log that starts at offset, and returns where admin's copy ends. On
 // log_gap the Error's Offset says where to go on.
 func (c *Client) AppendLog(ctx context.Context, ref run.Ref, offset int64, chunk []byte) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
+	defer cancel()
 	query := attemptQuery(ref)
 	query.Set("offset", strconv.FormatInt(offset, 10))
 	req, err := c.request(ctx, http.MethodPost, runPath(ref.Run, "/log"), query, bytes.NewReader(chunk))
