@@ -15,7 +15,7 @@ type leases struct {
 	mu       sync.Mutex
 	full     int // ticks
 	attempts map[string]*lease
-	present  map[instanceKey]*presence
+	present  map[string]map[string]*presence // by listener and instance
 }
 
 // lease is one running attempt's. Its last tick may come just after it began: one more than its seconds are
@@ -42,7 +42,7 @@ type presence struct {
 }
 
 func newLeases(length time.Duration) *leases {
-	return &leases{full: int(length/time.Second) + 1, attempts: map[string]*lease{}, present: map[instanceKey]*presence{}}
+	return &leases{full: int(length/time.Second) + 1, attempts: map[string]*lease{}, present: map[string]map[string]*presence{}}
 }
 
 // seconds is the length of a lease.
@@ -54,8 +54,8 @@ func (l *leases) load(running []store.Held, instances []store.Presence) {
 		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, instanceKey: instanceKey{h.Listener, h.Instance}, host: h.Host, left: l.full, cancel: h.Cancel}
 	}
 	for _, p := range instances {
-		key := instanceKey{p.Listener, p.Instance}
-		l.present[key] = &presence{instanceKey: key, temporary: p.Temporary, left: l.full, seen: p.At}
+		own := l.add(instanceKey{p.Listener, p.Instance})
+		own.temporary, own.left, own.seen = p.Temporary, l.full, p.At
 	}
 }
 
@@ -86,7 +86,7 @@ func (l *leases) renew(ref run.Ref, at time.Time) (*api.Cancel, bool) {
 		return nil, false
 	}
 	held.left = l.full
-	if p := l.present[held.instanceKey]; p != nil {
+	if p := l.find(held.instanceKey); p != nil {
 		p.hear(l.full, at)
 	}
 	return held.cancel, true
@@ -118,13 +118,25 @@ func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := instanceKey{listener, id}
-	p := l.present[key]
+	p := l.find(key)
 	if p == nil {
-		p = &presence{instanceKey: key}
-		l.present[key] = p
+		p = l.add(key)
 	}
 	p.temporary = temporary
 	p.hear(l.full, at)
+}
+
+// find returns what is known of an instance, or nil. mu is held.
+func (l *leases) find(key instanceKey) *presence { return l.present[key.listener][key.instance] }
+
+// add begins to know an instance. mu is held.
+func (l *leases) add(key instanceKey) *presence {
+	if l.present[key.listener] == nil {
+		l.present[key.listener] = map[string]*presence{}
+	}
+	p := &presence{instanceKey: key}
+	l.present[key.listener][key.instance] = p
+	return p
 }
 
 func (p *presence) hear(full int, at time.Time) { p.connected, p.left, p.seen = true, full, at }
@@ -133,7 +145,7 @@ func (p *presence) hear(full int, at time.Time) { p.connected, p.left, p.seen = 
 func (l *leases) claims(listener, id string, waits bool) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	p := l.present[instanceKey{listener, id}]
+	p := l.find(instanceKey{listener, id})
 	if p == nil {
 		return func() {}
 	}
@@ -158,13 +170,15 @@ func (l *leases) tick() (expired []lease, gone []presence) {
 			expired = append(expired, *held)
 		}
 	}
-	for _, p := range l.present {
-		if p.waiting > 0 || (!p.connected && !p.temporary) {
-			continue
-		}
-		if p.left--; p.left <= 0 {
-			p.connected = false
-			gone = append(gone, *p)
+	for _, own := range l.present {
+		for _, p := range own {
+			if p.waiting > 0 || (!p.connected && !p.temporary) {
+				continue
+			}
+			if p.left--; p.left <= 0 {
+				p.connected = false
+				gone = append(gone, *p)
+			}
 		}
 	}
 	return expired, gone
@@ -174,8 +188,8 @@ func (l *leases) tick() (expired []lease, gone []presence) {
 func (l *leases) connected(listener string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, p := range l.present {
-		if key.listener == listener && p.connected {
+	for _, p := range l.present[listener] {
+		if p.connected {
 			return true
 		}
 	}
@@ -187,9 +201,9 @@ func (l *leases) there(listener string) []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ids := []string{}
-	for key, p := range l.present {
-		if key.listener == listener && p.connected {
-			ids = append(ids, key.instance)
+	for id, p := range l.present[listener] {
+		if p.connected {
+			ids = append(ids, id)
 		}
 	}
 	return ids
@@ -199,7 +213,7 @@ func (l *leases) there(listener string) []string {
 func (l *leases) presence(listener, id string) presence {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if p := l.present[instanceKey{listener, id}]; p != nil {
+	if p := l.find(instanceKey{listener, id}); p != nil {
 		return *p
 	}
 	return presence{}
@@ -209,10 +223,14 @@ func (l *leases) presence(listener, id string) presence {
 func (l *leases) drop(gone presence, before time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key, p := range l.present {
-		if key.listener == gone.listener && !p.connected && (p.seen.Before(before) || (gone.temporary && key == gone.instanceKey)) {
-			delete(l.present, key)
+	own := l.present[gone.listener]
+	for id, p := range own {
+		if !p.connected && (p.seen.Before(before) || (gone.temporary && id == gone.instance)) {
+			delete(own, id)
 		}
+	}
+	if len(own) == 0 {
+		delete(l.present, gone.listener)
 	}
 }
 
@@ -220,9 +238,5 @@ func (l *leases) drop(gone presence, before time.Time) {
 func (l *leases) forget(listener string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key := range l.present {
-		if key.listener == listener {
-			delete(l.present, key)
-		}
-	}
+	delete(l.present, listener)
 }
