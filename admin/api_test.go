@@ -2,9 +2,11 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -252,6 +254,9 @@ func TestDuplicateOverHTTP(t *testing.T) {
 
 func TestReady(t *testing.T) {
 	f := start(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.server.Handler().ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "http://localhost/readyz", nil))
 	if status, body := f.call("GET", "/readyz", ""); status != 200 || body != `{"ready":true,"checks":{"database":"ok"}}` {
 		t.Errorf("%d %s", status, body)
 	}

@@ -51,7 +51,8 @@ func (p *probe) check(ctx context.Context, write func(context.Context) error) er
 	if time.Since(p.at) < time.Second {
 		return p.last
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	// The answer is for all who ask: that the one who asked first has gone says nothing.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	p.last, p.at = write(ctx), time.Now()
 	return p.last
