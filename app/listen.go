@@ -77,6 +77,8 @@ func checkConfigs(configs []config.Config) error {
 
 // startListeners builds and starts listeners. The channel is closed when all of them listen.
 func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, client *api.Client) (<-chan struct{}, error) {
+	way, detail := listener.EndsBy()
+	v.Log.Info("ends the processes of runs by "+way, "detail", detail)
 	consumer, err := startConsumer(life, o, v.Log)
 	if err != nil {
 		return nil, err

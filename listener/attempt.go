@@ -169,7 +169,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 	defer a.l.takeFolder(ctx, a.entry.Log, a.log).Release()
 	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
-		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease),
+		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), cgroup: a.entry.Name(),
 		mask: a.l.mask, keep: a.keep, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
 		started: func(id process.ID) {
 			fault.Point("listener.started")

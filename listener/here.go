@@ -91,7 +91,7 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 		defer w.wait()
 		w.clear()
 	}
-	outcome := job{config: o.Config, facts: f, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), workspaces: w, progress: p, at: out.written.Load}.run(ctx)
+	outcome := job{config: o.Config, facts: f, cgroup: f.run, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), workspaces: w, progress: p, at: out.written.Load}.run(ctx)
 	outcome.Steps = p.steps()
 	return outcome, nil
 }

@@ -49,6 +49,8 @@ type job struct {
 	keep       func(root string, patterns []string, say func(string)) // keeps artifacts; nil: nothing is kept
 	workspaces *workspaces                                            // of runs that get a tree of their own
 
+	cgroup string // names that of the run's processes; see process.Options
+
 	// orphanGrace, when not 0, ends what runs when this process dies; see process.Options.
 	orphanGrace time.Duration
 
@@ -70,7 +72,7 @@ func (j job) run(ctx context.Context) Outcome {
 		return *wrong
 	}
 	defer leave()
-	tree, err := process.New(process.Options{Marks: j.facts.marks(), Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace, Grace: j.grace})
+	tree, err := j.tree()
 	if err != nil {
 		j.log.Error("run cannot be started", "err", err)
 		return Outcome{Status: run.Errored, Reason: "the listener has no pipe left for its output"}
@@ -89,6 +91,18 @@ func (j job) run(ctx context.Context) Outcome {
 	outcome.Reason = j.mask.String(outcome.Reason)
 	return outcome
 }
+
+// tree is what the run's processes will be. Those that may stay when it is done have no cgroup: nobody would remove it.
+func (j job) tree() (*process.Tree, error) {
+	o := process.Options{Marks: j.facts.marks(), Cgroup: j.cgroup, Output: j.out, Started: j.started, OrphanGrace: j.orphanGrace, Grace: j.grace}
+	if j.config.LeaveBackground {
+		o.Cgroup = ""
+	}
+	return process.New(o)
+}
+
+// EndsBy says by what the processes of runs are found and ended on this machine; see process.EndsBy.
+func EndsBy() (way, detail string) { return process.EndsBy() }
 
 // grace is how long after SIGTERM the SIGKILL comes.
 func (j job) grace(cause error) time.Duration {

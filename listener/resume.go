@@ -65,7 +65,7 @@ func (a *attempt) cutOff(ctx context.Context) {
 	a.log.Warn("run was cut off: this listener was ended while it ran; what still runs of it is ended now")
 	marks := facts{run: a.ref.Run, attempt: a.ref.Attempt}.marks()
 	leader := process.ID(a.entry.Process())
-	rest := process.Leftovers{Marks: marks, Leader: leader}.End(ctx, a.l.opt.Config.Grace)
+	rest := process.Leftovers{Marks: marks, Cgroup: a.entry.Name(), Leader: leader}.End(ctx, a.l.opt.Config.Grace)
 	fault.Point("listener.leftovers.ended")
 	line := "lightspeed: the listener was ended while this ran\n"
 	if !a.entry.Log.BeginsLine() {

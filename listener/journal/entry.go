@@ -26,12 +26,13 @@ type Entry struct {
 	// Log is what the attempt prints.
 	Log *Log
 
-	ref     run.Ref
-	claim   api.Claim // without its payload; zero when it was torn
-	dir     string
-	foreign bool // of an instance before this one: admin knows it as that one's
-	started started
-	result  *api.Finish
+	ref      run.Ref
+	claim    api.Claim // without its payload; zero when it was torn
+	dir      string
+	instance string // that has begun it
+	foreign  bool   // that is one before this one: admin knows it as that one's
+	started  started
+	result   *api.Finish
 
 	artifacts []api.Artifact
 }
@@ -70,7 +71,7 @@ func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance stri
 	}
 	fault.Point("journal.claiming")
 	claim.Payload = nil
-	e.claim = claim
+	e.claim, e.instance = claim, instance
 	if err := writeJSON(e.file(claimFile), claimed{instance, claim}); err != nil {
 		e.Log.Discard()
 		return err
@@ -81,6 +82,7 @@ func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance stri
 // read reads what an earlier process left. Only a folder without a claim gives fs.ErrNotExist.
 func (e *Entry) read(instance string, log *slog.Logger) error {
 	log = log.With("run", e.ref.Run, "attempt", e.ref.Attempt)
+	e.instance = instance
 	var c claimed
 	switch err := readJSON(e.file(claimFile), &c); {
 	case errors.Is(err, fs.ErrNotExist):
@@ -89,7 +91,7 @@ func (e *Entry) read(instance string, log *slog.Logger) error {
 		// The folder's name says which attempt it is: enough to report that it was cut off.
 		log.Error("journal entry is torn; its run counts as cut off", "err", err)
 	default:
-		e.claim, e.foreign = c.Claim, c.Instance != instance
+		e.claim, e.instance, e.foreign = c.Claim, c.Instance, c.Instance != instance
 	}
 	if err := readJSON(e.file(processFile), &e.started); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Error("journal entry is torn; its process is found by its run id alone", "err", err)
@@ -118,6 +120,9 @@ func (e *Entry) file(name string) string { return filepath.Join(e.dir, name) }
 
 // Ref names the attempt.
 func (e *Entry) Ref() run.Ref { return e.ref }
+
+// Name names the attempt among all of this machine since its boot; it can be a file's.
+func (e *Entry) Name() string { return filepath.Base(e.dir) + "-" + e.instance }
 
 // PayloadFile is where the delivery's body is.
 func (e *Entry) PayloadFile() string { return e.file(payloadFile) }

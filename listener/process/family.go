@@ -8,7 +8,8 @@ import (
 
 // family knows the processes of one tree.
 type family struct {
-	marks []string
+	marks  []string
+	cgroup *cgroup // nil: there is none
 
 	mu      sync.Mutex
 	groups  []int  // process groups of the commands, the newest last
@@ -42,7 +43,7 @@ func reapCommand(p *os.Process) (*os.ProcessState, error) {
 
 // start starts a command and remembers it.
 func (f *family) start(c Command, out *os.File) (*os.Process, error) {
-	p, err := start(c, out)
+	p, err := start(c, out, f.cgroup)
 	if err != nil {
 		return nil, err
 	}

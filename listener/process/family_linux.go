@@ -52,8 +52,9 @@ var trees struct {
 
 const janitorPeriod = 5 * time.Second
 
-func (f *family) open() {
-	_ = adopt() // without it a tree is found by its marks alone
+func (f *family) open(cgroup string) {
+	f.cgroup = newCgroup(cgroup)
+	_ = adopt() // without it a tree is found by its cgroup and its marks alone
 	trees.Lock()
 	defer trees.Unlock()
 	if trees.open++; trees.open == 1 {
@@ -64,6 +65,7 @@ func (f *family) open() {
 
 func (f *family) close() {
 	sweep()
+	f.cgroup.close()
 	trees.Lock()
 	defer trees.Unlock()
 	if trees.open--; trees.open == 0 {
@@ -122,6 +124,11 @@ func children() (any, waits bool) {
 	}
 }
 
+// gone reports whether none of the tree's processes runs.
+func (f *family) gone() bool {
+	return !f.cgroup.populated() && len(f.left()) == 0 // the first is a question much cheaper than the second
+}
+
 // left returns the pids of the tree's processes that still run.
 func (f *family) left() []int {
 	var pids []int
@@ -134,6 +141,9 @@ func (f *family) left() []int {
 // signal signals every process of the tree.
 func (f *family) signal(sig syscall.Signal) {
 	group := f.signalRunning(sig)
+	if sig == syscall.SIGKILL {
+		f.cgroup.kill()
+	}
 	for _, m := range f.members() {
 		if group == 0 || m.group != group {
 			m.signal(sig)
@@ -143,9 +153,10 @@ func (f *family) signal(sig syscall.Signal) {
 
 // members returns the tree's processes that still run.
 func (f *family) members() []proc {
-	if any, _ := children(); !any {
+	if any, _ := children(); !any && !f.cgroup.populated() {
 		return nil // all of a tree are our descendants, and whose parent has died is our child
 	}
+	inside := f.cgroup.pids()
 	s := takeSnapshot()
 	s.reap()
 	f.mu.Lock()
@@ -155,7 +166,7 @@ func (f *family) members() []proc {
 	session, _ := unix.Getsid(0)
 	return s.descendants(since, func(p proc) bool {
 		switch {
-		case p.pid == running:
+		case p.pid == running, inside[p.pid]:
 			return true
 		case p.parent != self || isCommand(p.pid):
 			return p.marked(f.marks)

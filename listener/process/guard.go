@@ -10,11 +10,11 @@ import (
 
 // guardScript waits for the end of this process, and then ends a tree. Its input holds the number of the newest
 // process group, one a line, and "end" when there is nothing to guard any more; that it ends without is our
-// death, however that came. What left the group is found by the marks, where there is a /proc. It is a shell's
-// work, since nothing of us is left to do it.
+// death, however that came. What left the group is found by the tree's cgroup, where there is one, and by the marks, where
+// there is a /proc. It is a shell's work, since nothing of us is left to do it.
 const guardScript = `
-wait=$1 group=
-shift
+wait=$1 cgroup=$2 group=
+shift 2
 while read -r line; do
 	[ "$line" = end ] && exit
 	group=$line
@@ -36,7 +36,8 @@ end() {
 	signal=$1
 	shift
 	[ -n "$group" ] && kill -s "$signal" -- "-$group"
-	for pid in $(marked "$@"); do kill -s "$signal" "$pid"; done
+	[ -n "$cgroup" ] && [ "$signal" = KILL ] && echo 1 >"$cgroup/cgroup.kill"
+	for pid in $([ -n "$cgroup" ] && cat "$cgroup/cgroup.procs"; marked "$@"); do kill -s "$signal" "$pid"; done
 }
 end TERM "$@"
 sleep "$wait"
@@ -49,8 +50,9 @@ type guard struct {
 	input   *os.File
 }
 
-// newGuard starts a guard. It is in a process group of its own: a ^C on our terminal is not for it.
-func newGuard(marks []string, grace time.Duration) (*guard, error) {
+// newGuard starts a guard of a tree, given the folder of its cgroup or nothing. It is in a process group of its own: a ^C
+// on our terminal is not for it.
+func newGuard(cgroup string, marks []string, grace time.Duration) (*guard, error) {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -62,7 +64,7 @@ func newGuard(marks []string, grace time.Duration) (*guard, error) {
 		return nil, err
 	}
 	defer null.Close()
-	argv := []string{"sh", "-c", guardScript, "lightspeed-guard", fmt.Sprintf("%.3f", grace.Seconds())}
+	argv := []string{"sh", "-c", guardScript, "lightspeed-guard", fmt.Sprintf("%.3f", grace.Seconds()), cgroup}
 	p, err := launch("/bin/sh", append(argv, marks...), &os.ProcAttr{
 		Dir: "/", Env: []string{"PATH=" + defaultPath}, Files: []*os.File{read, null, null},
 		Sys: &syscall.SysProcAttr{Setpgid: true},

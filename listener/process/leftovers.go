@@ -9,12 +9,14 @@ import (
 // Leftovers is what may still run of a tree whose own listener has died.
 type Leftovers struct {
 	Marks  []string // as in Options
+	Cgroup string   // as in Options
 	Leader ID       // the command that was started last; zero when none was noted
 }
 
 // End ends what is left: SIGTERM, after the grace or when ctx ends SIGKILL. It touches nothing but what the
-// marks or the leader's pid and start time name, and what descends from that.
+// marks, the cgroup or the leader's pid and start time name, and what descends from that. The cgroup is removed.
 func (l Leftovers) End(ctx context.Context, grace time.Duration) Rest {
+	defer l.close()
 	found := len(l.find())
 	if found == 0 {
 		return Rest{}

@@ -12,13 +12,27 @@ func (l Leftovers) find() []int {
 }
 
 func (l Leftovers) signal(sig syscall.Signal) {
+	if sig == syscall.SIGKILL {
+		l.cgroup().kill()
+	}
 	for _, p := range l.members() {
 		p.signal(sig)
 	}
 }
 
+// cgroup is that of the tree, if it is there.
+func (l Leftovers) cgroup() *cgroup {
+	if dir := cgroupOf(l.Cgroup); dir != "" {
+		return &cgroup{dir: dir}
+	}
+	return nil
+}
+
+func (l Leftovers) close() { l.cgroup().close() }
+
 func (l Leftovers) members() []proc {
+	inside := l.cgroup().pids()
 	return takeSnapshot().descendants(0, func(p proc) bool {
-		return p.pid == l.Leader.PID && p.start == l.Leader.Start || p.marked(l.Marks)
+		return inside[p.pid] || p.pid == l.Leader.PID && p.start == l.Leader.Start || p.marked(l.Marks)
 	})
 }

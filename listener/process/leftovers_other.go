@@ -19,6 +19,8 @@ func (l Leftovers) find() []int {
 	return []int{l.Leader.PID}
 }
 
+func (Leftovers) close() {}
+
 func (l Leftovers) signal(sig syscall.Signal) {
 	for _, group := range l.find() {
 		_ = syscall.Kill(-group, sig)

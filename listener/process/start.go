@@ -19,22 +19,23 @@ const defaultPath = "/usr/local/bin:/usr/bin:/bin"
 // devNull is every command's input, opened once: a start costs no more than it must.
 var devNull = sync.OnceValues(func() (*os.File, error) { return os.Open(os.DevNull) })
 
-// start starts a command that writes into out, as the leader of a new process group.
-func start(c Command, out *os.File) (*os.Process, error) {
+// start starts a command that writes into out, as the leader of a new process group, in a cgroup if there is one.
+func start(c Command, out *os.File, in *cgroup) (*os.Process, error) {
 	program, err := lookUp(c)
 	if err != nil {
 		return nil, err
 	}
-	in, err := devNull()
+	null, err := devNull()
 	if err != nil {
 		return nil, &StartError{"its input could not be opened", err}
 	}
-	p, err := launch(program, c.Argv, &os.ProcAttr{
-		Dir:   c.Dir,
-		Env:   c.Env,
-		Files: []*os.File{in, out, out},
-		Sys:   &syscall.SysProcAttr{Setpgid: true},
-	})
+	attr := &os.ProcAttr{Dir: c.Dir, Env: c.Env, Files: []*os.File{null, out, out}, Sys: &syscall.SysProcAttr{Setpgid: true}}
+	in.admit(attr.Sys)
+	p, err := launch(program, c.Argv, attr)
+	if err != nil && in != nil { // a cgroup may come to be closed to us; its tree is then found as where there is none
+		attr.Sys = &syscall.SysProcAttr{Setpgid: true}
+		p, err = launch(program, c.Argv, attr)
+	}
 	if err != nil {
 		return nil, explain(c, err)
 	}

@@ -26,6 +26,10 @@ type Options struct {
 	// no other process of this machine holds. By them what left the process groups is found.
 	Marks []string
 
+	// Cgroup, where it is not empty and this machine lets us have cgroups, names one that the tree gets for itself; see
+	// EndsBy. The name is no other tree's on this machine, and can be a file's. A tree that Leave is called for has none.
+	Cgroup string
+
 	// Output gets what the tree writes, from one goroutine at a time, until End returns. When it fails, the
 	// rest is read and thrown away: a tree is never held up by it.
 	Output io.Writer
@@ -60,7 +64,7 @@ func New(o Options) (*Tree, error) {
 	}
 	t := &Tree{opt: o, write: write, pipeline: newPipeline(read, o.Output)}
 	t.family.marks = o.Marks
-	t.family.open()
+	t.family.open(o.Cgroup)
 	go t.collect()
 	return t, nil
 }
@@ -104,7 +108,7 @@ func (t *Tree) keepGuard(group int) {
 	}
 	if t.guard == nil {
 		var err error
-		if t.guard, err = newGuard(t.opt.Marks, t.opt.OrphanGrace); err != nil {
+		if t.guard, err = newGuard(t.family.cgroup.folder(), t.opt.Marks, t.opt.OrphanGrace); err != nil {
 			t.Say("lightspeed: this run is not guarded against the listener's death: " + err.Error())
 			return
 		}
@@ -121,7 +125,7 @@ func (t *Tree) stop(grace time.Duration, ended <-chan Result) Result {
 			result, ended = r, nil
 		default:
 		}
-		return ended == nil && len(t.family.left()) == 0
+		return ended == nil && t.family.gone()
 	}
 	t.end(grace, gone)
 	result.Stopped = true
@@ -158,7 +162,7 @@ func (t *Tree) End(ctx context.Context) Rest {
 	_ = t.write.Close()
 
 	var rest Rest
-	done := func() bool { return len(t.family.left()) == 0 }
+	done := t.family.gone
 	if !t.linger(ctx, t.opt.Grace(nil), done) {
 		rest.Ended = len(t.family.left())
 		if !done() && !t.end(t.opt.Grace(nil), done) {

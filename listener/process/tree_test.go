@@ -57,7 +57,7 @@ func (o *output) String() string {
 // await waits until the output holds text.
 func (o *output) await(t *testing.T, text string) {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for !strings.Contains(o.String(), text) {
 		select {
 		case <-o.came:
