@@ -181,19 +181,25 @@ func (s *Server) trigger(ctx context.Context, name string, t api.Trigger) (api.R
 	if err != nil {
 		return api.Receipt{}, err
 	}
+	return s.acceptFor(ctx, name, a, "is not about this repository")
+}
+
+// acceptFor stores a delivery that was made for one listener, and queues its run. When that one's rules do not hold,
+// refused says of it what that means, and nothing is stored.
+func (s *Server) acceptFor(ctx context.Context, name string, a store.Acceptance, refused string) (receipt api.Receipt, err error) {
 	for {
 		if a.Generation, err = s.rules.update(ctx); err != nil {
-			return api.Receipt{}, err
+			return receipt, err
 		}
 		own, ok := s.rules.listener(name)
 		if !ok {
-			return api.Receipt{}, api.Errorf(http.StatusNotFound, api.NotFound, "there is no listener %q", name)
+			return receipt, api.Errorf(http.StatusNotFound, api.NotFound, "there is no listener %q", name)
 		}
 		if d := own.verdict(a.Delivery.ID, a.Event); !d.Matched {
-			return api.Receipt{}, api.Errorf(http.StatusConflict, api.Conflict, "listener %q is not about this repository: %s", name, d.Why)
+			return receipt, api.Errorf(http.StatusConflict, api.Conflict, "listener %q %s: %s", name, refused, d.Why)
 		}
 		a.Matched = []store.Matched{own.matched}
-		receipt, err := s.store.Accept(ctx, a)
+		receipt, err = s.store.Accept(ctx, a)
 		if !errors.Is(err, store.ErrRulesChanged) {
 			return receipt, err
 		}

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -40,23 +39,7 @@ func (s *Server) polled(ctx context.Context, name string, p api.Polled) (api.Rec
 	if err != nil {
 		return api.Receipt{}, err
 	}
-	for {
-		if a.Generation, err = s.rules.update(ctx); err != nil {
-			return api.Receipt{}, err
-		}
-		own, ok := s.rules.listener(name)
-		if !ok {
-			return api.Receipt{}, api.Errorf(http.StatusNotFound, api.NotFound, "there is no listener %q", name)
-		}
-		if d := own.verdict(a.Delivery.ID, a.Event); !d.Matched {
-			return api.Receipt{}, api.Errorf(http.StatusConflict, api.Conflict, "listener %q does not match: %s", name, d.Why)
-		}
-		a.Matched = []store.Matched{own.matched}
-		receipt, err := s.store.Accept(ctx, a)
-		if !errors.Is(err, store.ErrRulesChanged) {
-			return receipt, err
-		}
-	}
+	return s.acceptFor(ctx, name, a, "does not match")
 }
 
 // polledOf makes the delivery that a look stands for.
