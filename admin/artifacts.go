@@ -61,7 +61,7 @@ func (a *artifacts) list(ref run.Ref) ([]api.Artifact, error) {
 	var list []api.Artifact
 	for line := range bytes.Lines(text) {
 		var one api.Artifact
-		if json.Unmarshal(line, &one) == nil {
+		if json.Unmarshal(line, &one) == nil && api.ArtifactPath(one.Path) && one.Bytes >= 0 {
 			one.Attempt = ref.Attempt
 			list = append(list, one)
 		}
