@@ -11,6 +11,13 @@ import (
 // maxDepth is how deep a body may nest. GitHub's own events stay under 10.
 const maxDepth = 100
 
+// What is read of a body takes many times its length in memory when it is all of the smallest pieces: a push lists no
+// more commits and files than so many. GitHub lists 2,048 commits, and a million files with names fill its 25 MB.
+const (
+	maxListed = 10_000    // objects in a list
+	maxTexts  = 1_000_000 // names in all lists
+)
+
 // fields names what is kept of a JSON object: a nil value keeps the whole member, another one keeps the
 // members that it names. Of an array each element is kept by the array's own fields.
 type fields map[string]fields
@@ -22,6 +29,8 @@ type scanner struct {
 	in    []byte
 	pos   int
 	depth int
+	texts int  // elements of wanted lists so far …
+	count bool // … of which one begins here
 	out   []byte
 	path  []string // wanted keys on the way to pos
 	twice string   // the first wanted key that stood twice; its first value was kept
@@ -71,7 +80,10 @@ func (s *scanner) project(want fields) error {
 	case want != nil && s.peek() == '[':
 		return s.projectArray(want)
 	}
-	if err := s.skip(); err != nil {
+	s.count = true
+	err := s.skip()
+	s.count = false
+	if err != nil {
 		return err
 	}
 	s.out = append(s.out, s.in[start:s.pos]...)
@@ -91,7 +103,7 @@ func (s *scanner) projectObject(want fields) error {
 		defer func() { s.path = s.path[:len(s.path)-1] }()
 		if slices.Contains(seen, key) {
 			if s.twice == "" {
-				s.twice = strings.Join(s.path, ".")
+				s.twice = s.where()
 			}
 			return s.skip()
 		}
@@ -107,12 +119,14 @@ func (s *scanner) projectObject(want fields) error {
 
 func (s *scanner) projectArray(want fields) error {
 	s.out = append(s.out, '[')
-	first := true
+	listed := 0
 	err := s.array(func() error {
-		if !first {
+		if listed++; listed > maxListed {
+			return fmt.Errorf("body lists more than %d %s", maxListed, s.where())
+		}
+		if listed > 1 {
 			s.out = append(s.out, ',')
 		}
-		first = false
 		return s.project(want)
 	})
 	s.out = append(s.out, ']')
@@ -164,7 +178,20 @@ func (s *scanner) object(member func(key []byte) error) error {
 }
 
 // array calls element at each element, to step over it.
-func (s *scanner) array(element func() error) error { return s.list(']', element) }
+func (s *scanner) array(element func() error) error {
+	return s.list(']', func() error {
+		if !s.count {
+			return element()
+		}
+		if s.texts++; s.texts > maxTexts {
+			return fmt.Errorf("body lists more than %d names, at %s", maxTexts, s.where())
+		}
+		return element()
+	})
+}
+
+// where names the wanted member that is being read.
+func (s *scanner) where() string { return strings.Join(s.path, ".") }
 
 // list steps over what stands between two brackets, separated by commas; the first is the byte here.
 func (s *scanner) list(end byte, item func() error) error {
