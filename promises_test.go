@@ -12,6 +12,7 @@ import (
 var (
 	promiseRow = regexp.MustCompile(`^\| [1-8]\. `)
 	testName   = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	testOrFuzz = regexp.MustCompile(`\b(Test|Fuzz)[A-Z]\w*`)
 	scriptName = regexp.MustCompile(`[a-z-]+\.txtar`)
 )
 
@@ -46,6 +47,24 @@ func TestPromisesNameTestsThatExist(t *testing.T) {
 	}
 	if rows != 8 {
 		t.Errorf("docs/architecture.md has %d promises, want 8", rows)
+	}
+}
+
+// For each limit docs/security.md names what would fail if it did not hold: those are there, too.
+func TestLimitsNameTestsThatExist(t *testing.T) {
+	page, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(page), "## Sizes and ends")
+	tests, named := testsOfTheProject(t), testOrFuzz.FindAllString(table, -1)
+	if len(named) < 20 {
+		t.Errorf("it names %d", len(named))
+	}
+	for _, name := range named {
+		if !strings.Contains(tests, "func "+name+"(") {
+			t.Errorf("docs/security.md names %s, and there is no such test", name)
+		}
 	}
 }
 

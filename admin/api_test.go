@@ -3,10 +3,12 @@ package admin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +309,24 @@ func TestLeaseIsChecked(t *testing.T) {
 		_, err := New(Options{State: t.TempDir(), Lease: lease})
 		if want := fmt.Sprintf("lease %s must be whole seconds and at least 2s", lease); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+// A body that nests without end is refused after a few thousand levels, at little cost.
+func TestDeepBodies(t *testing.T) {
+	for _, open := range []string{"[", `{"a":`} {
+		body := strings.NewReader(strings.Repeat(open, maxRegistration/len(open)))
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var into api.Registration
+		err := decodeOne(json.NewDecoder(body), &into)
+		runtime.ReadMemStats(&after)
+		if err == nil || !strings.Contains(err.Error(), "exceeded max depth") {
+			t.Errorf("%s: %v", open, err)
+		}
+		if took := after.TotalAlloc - before.TotalAlloc; took > maxRegistration {
+			t.Errorf("%s: %d bytes were allocated", open, took)
 		}
 	}
 }

@@ -117,6 +117,9 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[stri
 	if refused != nil {
 		return refused
 	}
+	if caller.kind != 0 {
+		s.opt.Known(r.Context())
+	}
 	if len(known) == 0 {
 		return api.Errorf(http.StatusNotFound, api.NotFound, "there is nothing at %s", shorten(r.URL.Path, 200))
 	}

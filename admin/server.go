@@ -50,6 +50,8 @@ type Options struct {
 	Announcer            broker.Announcer // nil: there is no broker, and claims wait
 	Metrics              *metric.Set      // of the process; nil: admin makes its own
 	Log                  *slog.Logger
+	// Known is told of each request that has shown a token which admin knows, by its context; nil: nobody is.
+	Known func(context.Context)
 }
 
 // Server is admin. Its Handler serves while Run runs; Close ends it.
@@ -93,6 +95,9 @@ func New(opt Options) (*Server, error) {
 	}
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Known == nil {
+		opt.Known = func(context.Context) {}
 	}
 	if opt.Metrics == nil {
 		opt.Metrics = &metric.Set{}

@@ -54,6 +54,10 @@ func Admin(stop Stop, out Output, o AdminOptions) error {
 	return errors.Join(err, life.stop())
 }
 
+// maxAdminConnections bounds those that admin has open at once: each listener has one that waits. Further ones drive out
+// those that have shown no token.
+const maxAdminConnections = 16 << 10
+
 // startAdmin opens admin's socket and state and serves.
 func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if o.Lease != 0 && (o.Lease < MinLease || o.Lease%time.Second != 0) {
@@ -85,6 +89,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 		State:     filepath.Join(o.State, "admin"), AdminTokens: o.AdminTokens, HooksTokens: o.HooksTokens, ListenerTokens: o.ListenerTokens,
 		InsecureNoAuth: o.InsecureNoAuth, OwnHooksToken: o.ownHooksToken, OwnListenerToken: o.ownListenerToken, Lease: o.Lease, AllowIdenticalBodies: o.AllowIdenticalBodies,
 		Keep: o.Keep, Metrics: life.metrics, Senders: senders, RecoverEvery: o.Recover.Every, PublicURL: page, Log: out.Log.With("role", "admin"),
+		Known: knownSender,
 	})
 	if err != nil {
 		return nil, stateError(err)
@@ -93,6 +98,7 @@ func startAdmin(life *lifecycle, o AdminOptions, out Output) (*socket, error) {
 	if err := o.checkAccess(socket, server.Guarded()); err != nil {
 		return nil, err
 	}
+	socket.listener = limitConnections(socket.listener, maxAdminConnections, out.Log.With("role", "admin"))
 	life.serve(socket, &http.Server{Handler: patient(withPage(server, out), writeLimit)})
 	life.run("admin's clock", server.Run) // ends before the server does: calls that wait are answered then
 	return socket, nil

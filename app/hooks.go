@@ -3,7 +3,9 @@ package app
 import (
 	"errors"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"lightspeed/api"
 	"lightspeed/hooks"
@@ -26,14 +28,22 @@ type HooksOptions struct {
 // DefaultSpoolMax is how much hooks keeps on disk while admin is away, in bytes.
 const DefaultSpoolMax = hooks.DefaultSpoolMax
 
-// maxConnections bounds the connections that hooks has open at once. Further ones wait to be accepted.
-const maxConnections = 1024
+// Limits of hooks beside those of every server: what anyone on the internet may take.
+const (
+	maxConnections   = 1024      // open at once; further ones drive out those that wait longest
+	maxHooksHead     = 16 << 10  // bytes of a request's head, GitHub's have about 1,000
+	hooksMemory      = 100 << 20 // from here on the garbage collector works harder, in bytes
+	memoryLimitByEnv = "GOMEMLIMIT"
+)
 
 // Hooks runs the public server until stop says so.
 func Hooks(stop Stop, out Output, o HooksOptions) error {
 	trust, err := o.Client.TLS.clientTLS()
 	if err != nil {
 		return err
+	}
+	if os.Getenv(memoryLimitByEnv) == "" {
+		debug.SetMemoryLimit(hooksMemory)
 	}
 	v, life := newVoice(out), newLifecycle(out.Log)
 	client, err := life.client(o.Client, trust)
@@ -65,15 +75,23 @@ func startHooks(life *lifecycle, o HooksOptions, client *api.Client, flag string
 	server, err := hooks.New(hooks.Options{
 		Secrets: o.Secrets, InsecureNoSecret: o.InsecureNoSecret, Admin: client,
 		State: filepath.Join(o.State, "hooks"), SpoolMax: o.SpoolMax, Metrics: life.metrics, Log: out.Log.With("role", "hooks"),
+		Signed: knownSender,
 	})
 	if err != nil {
 		return nil, secretError(err)
 	}
 	life.closes("hooks", server.Close)
 	life.run("hooks' forwarding", server.Run)
-	socket.listener = limitConnections(socket.listener, maxConnections)
-	life.serve(socket, &http.Server{Handler: server.Handler(), WriteTimeout: bodyLimit + writeLimit})
+	socket.listener = limitConnections(socket.listener, maxConnections, out.Log.With("role", "hooks"))
+	life.serve(socket, &http.Server{Handler: server.Handler(), WriteTimeout: bodyLimit + writeLimit, MaxHeaderBytes: maxHooksHead, Protocols: oneAtATime()})
 	return socket, nil
+}
+
+// oneAtATime is HTTP/1.1 alone: with HTTP/2 each connection could have hundreds of requests open.
+func oneAtATime() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &p
 }
 
 func secretError(err error) error {

@@ -31,7 +31,7 @@ func serveMetrics(life *lifecycle, v *voice, addr string) error {
 	if err != nil {
 		return err
 	}
-	socket.listener = limitConnections(socket.listener, maxMetricsConnections)
+	socket.listener = limitConnections(socket.listener, maxMetricsConnections, life.log)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", life.metrics)
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {}) // for the service manager's watchdog

@@ -89,9 +89,14 @@ func (l *lifecycle) serve(s *socket, server *http.Server) {
 	server.ReadHeaderTimeout = headerLimit
 	server.ReadTimeout = bodyLimit
 	server.IdleTimeout = idleLimit
-	server.MaxHeaderBytes = maxHeaderBytes
+	if server.MaxHeaderBytes == 0 {
+		server.MaxHeaderBytes = maxHeaderBytes
+	}
 	server.TLSConfig = s.tls
 	server.Handler = s.proxies.handler(server.Handler)
+	if places, ok := s.listener.(*limited); ok {
+		places.watch(server)
+	}
 	server.ErrorLog = slog.NewLogLogger(l.log.With("role", s.role).Handler(), slog.LevelDebug)
 
 	l.sockets = append(l.sockets, s)

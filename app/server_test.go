@@ -74,51 +74,6 @@ func TestPatientHasLimits(t *testing.T) {
 	}
 }
 
-func TestLimitConnections(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := limitConnections(inner, 1)
-	accepted := make(chan net.Conn, 2)
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				ended <- err
-				return
-			}
-			accepted <- conn
-		}
-	}()
-	dial := func() net.Conn {
-		conn, err := net.Dial("tcp", inner.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return conn
-	}
-	one, two := dial(), dial()
-	defer one.Close()
-	defer two.Close()
-	first := <-accepted
-	select {
-	case <-accepted:
-		t.Error("a second connection was accepted while the first was open")
-	case <-time.After(20 * time.Millisecond): // that nothing happens has no signal
-	}
-	first.Close()
-	first.Close() // gives its place back once
-	second := <-accepted
-	l.Close()
-	l.Close()
-	if err := <-ended; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Accept ended with %v", err)
-	}
-	second.Close()
-}
-
 // A server that stops lets a request finish, and cuts one short that only waits.
 func TestServeStops(t *testing.T) {
 	life := newTestLifecycle()

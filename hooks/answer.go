@@ -63,7 +63,11 @@ func (s *Server) note(d event.Delivery, status string, more ...any) {
 }
 
 // noteRefusal logs a request that got no 2xx. What it calls itself is shown, as far as that is fit to be.
+// Of what nobody signed only so many lines are written.
 func (s *Server) noteRefusal(r *http.Request, err error) {
+	if errors.As(err, &unsignedError{}) && !s.refused.line() {
+		return
+	}
 	level, status := slog.LevelWarn, toldTo(err).Status
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError

@@ -12,9 +12,8 @@ import (
 	"lightspeed/event"
 )
 
-// What bodies may take in memory while they are in flight, in bytes. The garbage collector lets the heap grow
-// to about twice of what is in use: with all of this taken hooks stays under 128 MB. Small ones, which
-// nearly all deliveries are, never wait for large ones.
+// What bodies may take in memory while they are in flight, in bytes: with all of this taken hooks stays under
+// 128 MB. Small ones, which nearly all deliveries are, never wait for large ones.
 const (
 	largeBody = 1 << 20  // over this a body is large
 	smallRoom = 8 << 20  // of all small bodies
@@ -23,7 +22,7 @@ const (
 )
 
 const (
-	roomWait  = 3 * time.Second      // how long a body waits for room: GitHub waits 10 s
+	roomWait  = 3 * time.Second      // how long a body waits for room each time: GitHub waits 10 s
 	drainTime = 5 * time.Second      // how long a refused request may go on sending …
 	drainMost = 2 * event.MaxPayload // … and how much, in bytes
 )
@@ -35,48 +34,46 @@ var (
 	errTooSlow  = api.Errorf(http.StatusBadRequest, api.BadRequest, "the body did not come in time")
 )
 
-// room takes what a body of this length (-1: not known) needs in memory, before a byte of it is read. The
-// caller frees it.
-func (s *Server) room(ctx context.Context, length int64, mediaType string) (free func(), err error) {
-	from, bytes := s.small, length
-	if length < 0 {
-		bytes = event.MaxPayload
-	}
+// enter gives a request's body a place in the room for its kind. The guest leaves when the request is answered.
+func (s *Server) enter(length int64, mediaType string, sendAway func()) (g *guest, cost int64) {
+	cost = 1
 	if mediaType == typeForm {
-		bytes *= formCost
+		cost = formCost
 	}
-	if length < 0 || bytes > largeBody {
-		from, bytes = s.large, min(bytes, largeRoom)
+	if length < 0 || length*cost > largeBody {
+		return s.large.enter(sendAway), cost
 	}
-	ctx, cancel := context.WithTimeout(ctx, roomWait)
-	defer cancel()
-	if err := from.Acquire(ctx, bytes); err != nil {
-		return nil, errNoRoom
-	}
-	return func() { from.Release(bytes) }, nil
+	return s.small.enter(sendAway), cost
 }
 
-// readBody reads the raw bytes, at most event.MaxPayload, with as few copies as the length allows.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength >= 0 {
-		body := make([]byte, r.ContentLength)
-		_, err := io.ReadFull(r.Body, body)
-		return body, bodyError(err)
+// steps are how much of a body is read before there is memory for more of it: what is held grows with what has come,
+// and not with what a sender says that it will send. After the last step there is memory for all of it.
+var steps = []int64{16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20}
+
+// readBody reads the raw bytes, at most event.MaxPayload, and takes room for them as they come, cost bytes for each.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, g *guest, cost int64) ([]byte, error) {
+	length := r.ContentLength
+	if length < 0 {
+		length = event.MaxPayload + 1
 	}
 	unread := http.MaxBytesReader(w, r.Body, event.MaxPayload)
-	body := make([]byte, largeBody)
-	n, err := fill(body, unread)
-	if err == nil { // there is more
-		whole := make([]byte, event.MaxPayload+1)
-		copy(whole, body)
-		var more int
-		more, err = fill(whole[n:], unread)
-		body, n = whole, n+more
+	var body []byte
+	for _, step := range append(steps[:len(steps):len(steps)], length) {
+		more := min(step, length) - int64(len(body))
+		if err := s.takeRoom(r.Context(), g, cost*more); err != nil {
+			return nil, err
+		}
+		whole := make([]byte, int64(len(body))+more)
+		n, err := fill(whole[copy(whole, body):], unread)
+		body = whole[:len(body)+n]
+		switch {
+		case int64(len(body)) == r.ContentLength, err == io.EOF && r.ContentLength < 0:
+			return body, nil
+		case err != nil:
+			return nil, bodyError(err)
+		}
 	}
-	if err == io.EOF {
-		err = nil
-	}
-	return body[:n], bodyError(err)
+	return nil, errTooLarge
 }
 
 // fill reads until buf is full, or until an error, which io.EOF at the body's end is too.
@@ -89,11 +86,15 @@ func fill(buf []byte, from io.Reader) (n int, err error) {
 	return n, err
 }
 
+func (s *Server) takeRoom(ctx context.Context, g *guest, bytes int64) error {
+	ctx, cancel := context.WithTimeout(ctx, roomWait)
+	defer cancel()
+	return g.take(ctx, bytes)
+}
+
 func bodyError(err error) error {
 	var over *http.MaxBytesError
 	switch {
-	case err == nil:
-		return nil
 	case errors.As(err, &over):
 		return errTooLarge
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -125,11 +125,11 @@ func (s *Server) roomToForward(ctx context.Context, bytes int64) (free func(), e
 	if bytes <= largeBody {
 		return func() {}, nil
 	}
-	bytes = min(bytes, largeRoom)
-	if err := s.large.Acquire(ctx, bytes); err != nil {
+	g := s.large.enter(nil)
+	if err := g.take(ctx, bytes); err != nil {
 		return nil, err
 	}
-	return func() { s.large.Release(bytes) }, nil
+	return g.leave, nil
 }
 
 // forwardLimit is how long admin may take for a delivery from the spool, where nobody waits for the answer: a

@@ -53,20 +53,13 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) {
 func (s *Server) take(w http.ResponseWriter, r *http.Request) (api.Receipt, error) {
 	mediaType, sig, err := s.checkHead(r)
 	if err != nil {
-		return api.Receipt{}, err
+		return api.Receipt{}, unsignedError{err}
 	}
-	free, err := s.room(r.Context(), r.ContentLength, mediaType)
+	body, leave, err := s.readSigned(w, r, mediaType, sig)
 	if err != nil {
 		return api.Receipt{}, err
 	}
-	defer free()
-	body, err := readBody(w, r)
-	if err != nil {
-		return api.Receipt{}, err
-	}
-	if len(s.secrets) > 0 && !s.signed(sig, body) {
-		return api.Receipt{}, errSignature
-	}
+	defer leave()
 	d, err := readDelivery(r.Header, mediaType, body)
 	if err != nil {
 		return api.Receipt{}, err
@@ -76,6 +69,31 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request) (api.Receipt, erro
 		return api.Receipt{Delivery: d.ID, Status: api.Pong, Runs: []api.RunRef{}, Skipped: []api.Skipped{}}, nil
 	}
 	return s.handOver(r.Context(), d)
+}
+
+// readSigned reads a body as it came, and refuses one that is not signed. Until then nobody knows who sends it: it may be
+// cut off, so that others are heard. leave gives back the body's memory.
+func (s *Server) readSigned(w http.ResponseWriter, r *http.Request, mediaType string, sig signature) (body []byte, leave func(), err error) {
+	ctx, sentAway := context.WithCancel(r.Context())
+	defer sentAway()
+	g, cost := s.enter(r.ContentLength, mediaType, func() {
+		sentAway()
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+	})
+	body, err = s.readBody(w, r.WithContext(ctx), g, cost)
+	switch {
+	case err != nil && ctx.Err() != nil && r.Context().Err() == nil:
+		err = errNoRoom
+	case err == nil && len(s.secrets) > 0 && !s.signed(sig, body):
+		err = errSignature
+	}
+	if err != nil {
+		g.leave()
+		return nil, nil, unsignedError{err}
+	}
+	g.keep()
+	s.signal(r.Context())
+	return body, g.leave, nil
 }
 
 // checkHead refuses what can be refused before a byte of the body is read.

@@ -32,8 +32,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"lightspeed/api"
 	"lightspeed/event"
 	"lightspeed/hooks/spool"
@@ -66,7 +64,9 @@ type Options struct {
 	State            string // hooks' own folder; made when missing, and locked
 	SpoolMax         int64  // bytes on disk; 0: DefaultSpoolMax
 	Log              *slog.Logger
-	Metrics          *metric.Set // nil: nobody reads numbers
+	// Signed is told of each request that has shown that it is signed, by its context; nil: nobody is.
+	Signed  func(context.Context)
+	Metrics *metric.Set // nil: nobody reads numbers
 }
 
 // Server is the public role. Handler takes deliveries, and Run hands on what had to wait.
@@ -76,8 +76,10 @@ type Server struct {
 	log     *slog.Logger
 	lock    *os.File
 	spool   *spool.Spool
-	small   *semaphore.Weighted // bytes of bodies in flight
-	large   *semaphore.Weighted // the same, of bodies over largeBody and of unknown length
+	small   *room // of bodies in flight
+	large   *room // the same, of bodies over largeBody and of unknown length
+	signal  func(context.Context)
+	refused refusals
 	checks  checks
 	metrics *metrics
 
@@ -105,7 +107,10 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		secrets: o.Secrets, admin: o.Admin, log: o.Log, lock: lock, spool: waiting,
-		small: semaphore.NewWeighted(smallRoom), large: semaphore.NewWeighted(largeRoom),
+		small: newRoom(smallRoom), large: newRoom(largeRoom), signal: o.Signed, refused: refusals{log: o.Log},
+	}
+	if s.signal == nil {
+		s.signal = func(context.Context) {}
 	}
 	s.checks.admin, _ = o.Admin.(healthy)
 	s.stopped, s.stop = context.WithCancel(context.Background())
@@ -145,6 +150,7 @@ func (s *Server) Close() error {
 	if running != nil {
 		<-running
 	}
+	s.refused.close()
 	err := s.spool.Close()
 	if closing := s.lock.Close(); !errors.Is(closing, os.ErrClosed) {
 		err = errors.Join(err, closing)
@@ -154,8 +160,8 @@ func (s *Server) Close() error {
 
 // Handler serves POST /receive_hook, GET /healthz and GET /readyz. Its http.Server wants time-outs for reading:
 // 5 s for the head and 30 s for the whole request let GitHub's largest delivery in, which gives up after 10 s
-// (Enterprise Server after 30 s). The number of connections is the caller's to bound; of bodies no more than
-// 34 MiB are in memory at once, however many there are.
+// (Enterprise Server after 30 s). The number of connections is the caller's to bound, who learns by Options.Signed
+// which of them are not to be given up; of bodies no more than 34 MiB are in memory at once, however many there are.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
