@@ -64,6 +64,15 @@ func Valid(contentType string, body []byte) error {
 	return err
 }
 
+// AsJSON is the delivery as its webhook would have sent it as application/json. Of a form that is the field that holds the
+// JSON; what is JSON, or cannot be read, stays as it is.
+func (d Delivery) AsJSON() Delivery {
+	if text, err := jsonText(d.ContentType, d.Body); err == nil {
+		d.ContentType, d.Body = typeJSON, text
+	}
+	return d
+}
+
 // jsonText returns the JSON of a body: the body itself, or a form's field.
 func jsonText(contentType string, body []byte) ([]byte, error) {
 	if len(body) == 0 {

@@ -43,7 +43,8 @@ type attempt struct {
 // is started, the run is given back, and no other is asked for before the journal can be written.
 func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool {
 	claimed := time.Now()
-	d := event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: claim.Payload}
+	d := event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: claim.Payload}.AsJSON()
+	claim.Delivery.ContentType, claim.Payload = d.ContentType, d.Body
 	e, unreadable := event.Parse(d)
 	files := filesList(e)
 	entry, err := l.journal.Begin(*claim, files, l.opt.Config.MaxLog)

@@ -75,7 +75,7 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 		delivery: api.DeliveryHead{ID: o.Delivery.ID, Event: o.Delivery.Event, ContentType: o.Delivery.ContentType},
 		payload:  filepath.Join(folder, "payload"),
 	}
-	if err := os.WriteFile(f.payload, o.Delivery.Body, 0o600); err != nil {
+	if err := os.WriteFile(f.payload, o.Delivery.AsJSON().Body, 0o600); err != nil {
 		return Outcome{}, err
 	}
 	if list := filesList(e); list != nil {

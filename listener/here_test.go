@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -11,6 +12,31 @@ import (
 	"lightspeed/event"
 	"lightspeed/run"
 )
+
+// A webhook that sends forms gives a script the same file as one that sends JSON.
+func TestPayloadOfAForm(t *testing.T) {
+	body, err := event.MakePush(event.PushSpec{Repo: "a/b", Branch: "main"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := []byte(url.Values{"payload": {string(body)}}.Encode())
+	const script = `cat "$LIGHTSPEED_PAYLOAD_FILE"`
+	var out bytes.Buffer
+	o := HereOptions{
+		Config: conf(script), Out: &out, Log: slog.New(slog.DiscardHandler),
+		Delivery: event.Delivery{ID: "d", Event: "push", ContentType: "application/x-www-form-urlencoded", Body: form},
+	}
+	if _, err := Here(t.Context(), o); err != nil || out.String() != string(body) {
+		t.Errorf("here: %q, %v", out.String(), err)
+	}
+	f := newFakeAdmin(t)
+	r := f.enqueue("r1", run.ByDelivery, "d", form)
+	r.claim.Delivery.ContentType = "application/x-www-form-urlencoded"
+	listen(t, f, conf(script), t.TempDir())
+	if f.awaitEnd(r); f.logOf(r) != string(body) {
+		t.Errorf("listener: %q", f.logOf(r))
+	}
+}
 
 func TestHere(t *testing.T) {
 	body, err := event.MakePush(event.PushSpec{Repo: "a/b", Branch: "main", Files: []string{"f"}})
