@@ -32,6 +32,7 @@ type fixture struct {
 	http   *httptest.Server
 	client *api.Client
 	state  string
+	calls  *calls // every call and answer is checked by api/openapi.json
 	end    func()
 }
 
@@ -50,12 +51,12 @@ func startIn(t *testing.T, state string, change ...func(*Options)) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{T: t, server: s, state: state}
+	f := &fixture{T: t, server: s, state: state, calls: &calls{TB: t, next: s.Handler()}}
 	s.ticks = make(chan time.Time)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	f.http = httptest.NewServer(s.Handler())
+	f.http = httptest.NewServer(f.calls)
 	f.client = f.clientWith("")
 	done := false
 	f.end = func() {

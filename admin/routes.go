@@ -65,6 +65,7 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/tokens", people, s.postToken},
 		{"DELETE", v1 + "/tokens/{id}", people, s.deleteToken},
 
+		{"GET", v1 + "/openapi.json", anyone, s.getOpenAPI},
 		{"GET", "/metrics", readers, s.getMetrics},
 		{"GET", "/healthz", anyone, s.getHealth},
 		{"GET", "/readyz", anyone, s.getReady},

@@ -9,6 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	urfave "github.com/urfave/cli/v2"
+
+	"lightspeed/api"
+	"lightspeed/listener/config"
 )
 
 var update = flag.Bool("update", false, "write docs/reference.md anew")
@@ -40,6 +43,16 @@ func TestReference(t *testing.T) {
 	}
 	if diff := cmp.Diff(b.String(), string(text)); diff != "" {
 		t.Errorf("make it anew by `go test ./cli -run Reference -update` (-help +page):\n%s", diff)
+	}
+}
+
+// What describes the API comes out byte for byte.
+func TestSchemaOfTheAPI(t *testing.T) {
+	if got := output(t, "schema", "--api"); got != string(api.OpenAPI) {
+		t.Errorf("%d bytes, want %d", len(got), len(api.OpenAPI))
+	}
+	if got := output(t, "schema"); got != string(config.Schema) {
+		t.Errorf("%d bytes, want %d", len(got), len(config.Schema))
 	}
 }
 

@@ -198,6 +198,7 @@ func TestBadge(t *testing.T) {
 		"/badge/acme%2Ftests.svg?branch=main": "acme/tests: passed",
 		"/badge/acme%2Ftests.svg?branch=none": "acme/tests: no runs",
 		"/badge/nobody%3Cb%3E.svg":            "nobody&lt;b&gt;: no runs",
+		"/api/v1/openapi.json":                `"/badge/{name}.svg": {`,
 	} {
 		s.wants(path, want)
 	}
