@@ -25,9 +25,9 @@ for target in $targets; do
   mkdir "$work/$name"
   GOOS=$os GOARCH=$arch CGO_ENABLED=0 GOFLAGS= GOAMD64=v1 GOARM64=v8.0 \
     go build -tags urfave_cli_no_docs -trimpath -buildvcs="${BUILDVCS:-auto}" -ldflags "-s -w -buildid=" -o "$work/$name/lightspeed" .
-  cp -R LICENSE README.md CHANGELOG.md docs "$work/$name/"
+  cp -R LICENSE README.md CHANGELOG.md SECURITY.md docs "$work/$name/"
   mkdir "$work/$name/deploy"
-  cp -R deploy/systemd "$work/$name/deploy/"
+  cp -R deploy/systemd deploy/secrets.sh deploy/alerts.yaml "$work/$name/deploy/"
   chmod -R u=rwX,go=rX "$work/$name"
   tar --directory "$work" --sort=name --format=ustar --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -cf - "$name" |
     gzip -9n >"$out/$name.tar.gz"

@@ -125,7 +125,7 @@ func unpack(t *testing.T, archive, folder string) string {
 			}
 		}
 	}
-	for _, want := range []string{"lightspeed", "LICENSE", "README.md", "CHANGELOG.md", "docs/config.md", "deploy/systemd/lightspeed-admin.service"} {
+	for _, want := range []string{"lightspeed", "LICENSE", "README.md", "CHANGELOG.md", "docs/config.md", "deploy/systemd/lightspeed-admin.service", "deploy/secrets.sh"} {
 		if !slices.Contains(names, folder+"/"+want) {
 			t.Errorf("%s has no %s", filepath.Base(archive), want)
 		}
