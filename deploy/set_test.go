@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,13 +37,20 @@ type set struct {
 	started map[string]*fleet.Process
 }
 
-// newSet makes the secrets, and a broker with their accounts.
+// oneSet is held by the test whose set is there: all of them have the same accounts at the one broker.
+var oneSet sync.Mutex
+
+// newSet makes the secrets, and a broker with their accounts. Tests of a set are parallel to the others: those do their work
+// while the broker starts.
 func newSet(t *testing.T) *set {
 	t.Helper()
+	t.Parallel()
+	oneSet.Lock()
+	t.Cleanup(oneSet.Unlock)
 	node := rabbittest.Start(t)
 	s := &set{t: t, compose: readCompose(t), dir: t.TempDir(), started: map[string]*fleet.Process{}}
 	s.secrets = makeSecrets(t, node.Addr())
-	node.Ctl(t, "import_definitions", filepath.Join(s.secrets, "rabbitmq-definitions.json"))
+	node.Eval(t, fmt.Sprintf(`{ok, Text} = file:read_file("%s"), ok = rabbit_definitions:import_raw(Text)`, s.secret("rabbitmq-definitions.json")))
 	t.Cleanup(func() { node.Eval(t, `rabbit_vhost:delete(<<"lightspeed">>, <<"test">>)`) })
 	s.admin, s.hooks, s.metrics = address(t), address(t), map[string]string{}
 	for _, name := range s.compose.roles() {
