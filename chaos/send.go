@@ -1,20 +1,19 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"lightspeed/fleet"
 )
 
 // sent is what was posted to hooks, and what hooks promised.
@@ -138,24 +137,9 @@ func (s *sent) post(ctx context.Context, p parcel) {
 func deliver(ctx context.Context, url, id string, body []byte) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // GitHub's own limit
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	answer, err := fleet.Push{ID: id, Body: body}.Post(ctx, http.DefaultClient, url, webhookSecret)
 	if err != nil {
 		return "", err
-	}
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	mac.Write(body)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-GitHub-Event", "push")
-	req.Header.Set("X-GitHub-Delivery", id)
-	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if resp.StatusCode/100 != 2 {
-		return "", fmt.Errorf("%s: %s", resp.Status, answer)
 	}
 	var receipt struct {
 		Status string `json:"status"`

@@ -81,9 +81,8 @@ func TestDiskOfHooksIsFull(t *testing.T) {
 		t.Fatalf("%d of 100 were taken: the disk was not full", len(taken))
 	}
 	d.fill()
-	id, body := w.push("main")
-	a, err := w.post(id, body)
-	if w.must(err); a.status != http.StatusServiceUnavailable || a.Error == nil ||
+	a, err := w.post(w.push("main"))
+	if w.must(err); a.refused != http.StatusServiceUnavailable || a.Error == nil ||
 		a.Error.Message != "admin does not take it now, and the spool cannot be written" {
 		t.Errorf("on a full disk: %+v %+v", a, a.Error)
 	}

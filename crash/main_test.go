@@ -5,12 +5,7 @@
 package crash
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	_ "lightspeed/cli" // what is built and killed: the test's cache must see its changes
 	"lightspeed/fleet"
@@ -19,18 +14,4 @@ import (
 // lightspeed is the program, built with its points. Where none is chosen it behaves as the one that is shipped.
 var lightspeed string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "lightspeed-crash-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	if lightspeed, err = fleet.Build(context.Background(), "..", dir, "-tags", "faults"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
-	}))
-}
+func TestMain(m *testing.M) { fleet.Main(m, &lightspeed, nil, "-tags", "faults") }

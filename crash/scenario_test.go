@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lightspeed/api"
+	"lightspeed/fleet"
 	"lightspeed/redelivery/redeliverytest"
 	"lightspeed/run"
 )
@@ -54,7 +55,7 @@ func refused(w *world, p point) {
 	w.upAll(p)
 	w.admin.Kill()
 	w.await("a promise for a push without a repository", func() bool {
-		a, err := w.post("no-repository", []byte(`{"ref":"refs/heads/main"}`))
+		a, err := w.post(fleet.Push{ID: "no-repository", Body: []byte(`{"ref":"refs/heads/main"}`)})
 		return err == nil && a.Status == api.Spooled
 	})
 	w.send("one")
@@ -228,9 +229,9 @@ func missed(w *world, p point) {
 	hub := redeliverytest.New(w.t, "repos/crash/pushed/hooks/7", "token", webhookSecret)
 	hub.SendTo(w.hooksURL)
 	for _, branch := range []string{"one", "two", "three"} {
-		id, body := w.push(branch)
-		hub.Push(id, "push", body)
-		w.accepted[id] = "nothing by hooks, which was away"
+		p := w.push(branch)
+		hub.Push(p.ID, "push", p.Body)
+		w.accepted[p.ID] = "nothing by hooks, which was away"
 	}
 	w.admin.command.Args = append(w.admin.command.Args, "--recover", "crash/pushed/7", "--recover-every", "0",
 		"--github-token", "token", "--github-url", hub.URL())

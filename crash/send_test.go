@@ -2,22 +2,18 @@ package crash
 
 import (
 	"bytes"
-	"cmp"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"sync"
 
 	"lightspeed/api"
+	"lightspeed/fleet"
 )
 
 // answer is what hooks said to a delivery.
 type answer struct {
-	status int
+	refused int // the status, when nothing was promised
 	api.Receipt
 	Error *api.Error `json:"error"`
 }
@@ -26,57 +22,37 @@ type answer struct {
 // GitHub's list of deliveries. It returns the delivery's id.
 func (w *world) send(branch string) string {
 	w.t.Helper()
-	id, body := w.push(branch)
-	w.await("a 2xx to "+id, func() bool {
-		a, err := w.post(id, body)
-		if err != nil || a.status/100 != 2 {
+	p := w.push(branch)
+	w.await("a 2xx to "+p.ID, func() bool {
+		a, err := w.post(p)
+		if err != nil || a.refused != 0 {
 			return false
 		}
-		w.accepted[id] = a.Status
+		w.accepted[p.ID] = a.Status
 		return true
 	})
-	return id
+	return p.ID
 }
 
 // push makes a delivery that is like no other.
-func (w *world) push(branch string) (id string, body []byte) {
+func (w *world) push(branch string) fleet.Push {
 	w.count++
-	id = deliveryID(w.count)
-	sha := sha256.Sum256([]byte(id))
-	commit := cmp.Or(w.commit, hex.EncodeToString(sha[:20]))
-	body, err := json.Marshal(map[string]any{
-		"ref": "refs/heads/" + branch, "before": hex.EncodeToString(sha[8:28]), "after": commit,
-		"repository":  map[string]any{"full_name": "crash/pushed", "html_url": "https://example.com/crash/pushed"},
-		"head_commit": map[string]any{"id": commit, "message": "a push"},
-		"commits":     []any{}, "pusher": map[string]any{"name": "someone"},
-	})
-	w.must(err)
-	return id, body
+	return fleet.NewPush(deliveryID(w.count), "crash/pushed", branch, w.commit)
 }
 
 // deliveryID is the id of the nth push.
 func deliveryID(n int) string { return fmt.Sprintf("delivery-%d", n) }
 
 // post posts one signed delivery.
-func (w *world) post(id string, body []byte) (answer, error) {
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.hooksURL, bytes.NewReader(body))
-	w.must(err)
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	mac.Write(body)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-GitHub-Event", "push")
-	req.Header.Set("X-GitHub-Delivery", id)
-	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	resp, err := w.http.Do(req)
+func (w *world) post(p fleet.Push) (answer, error) {
+	var a answer
+	text, err := p.Post(w.t.Context(), w.http, w.hooksURL, webhookSecret)
+	if refused := (*fleet.Refused)(nil); errors.As(err, &refused) {
+		a.refused, text, err = refused.Status, refused.Answer, nil
+	}
 	if err != nil {
 		return answer{}, err
 	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil {
-		return answer{}, err
-	}
-	a := answer{status: resp.StatusCode}
 	return a, json.Unmarshal(text, &a)
 }
 
@@ -86,17 +62,17 @@ func (w *world) flood(branch string, count, bytes int) []string {
 	var all sync.WaitGroup
 	var ids []string
 	for range count {
-		id, body := w.push(branch)
-		body = padded(body, bytes)
+		p := w.push(branch)
+		p.Body = padded(p.Body, bytes)
 		all.Go(func() {
-			a, err := w.post(id, body)
-			if err != nil || a.status/100 != 2 {
+			a, err := w.post(p)
+			if err != nil || a.refused != 0 {
 				return
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			ids = append(ids, id)
-			w.accepted[id] = a.Status
+			ids = append(ids, p.ID)
+			w.accepted[p.ID] = a.Status
 		})
 	}
 	all.Wait()

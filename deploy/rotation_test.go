@@ -3,13 +3,10 @@ package deploy
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -20,6 +17,7 @@ import (
 	"time"
 
 	"lightspeed/broker/rabbit/rabbittest"
+	"lightspeed/fleet"
 )
 
 // Every secret is changed while deliveries keep coming, as docs/operations.md says: the webhook secret, the token of each
@@ -159,28 +157,10 @@ func (s *set) startLoad(secret string) *load {
 
 // send sends a delivery, and again as long as nobody answers: hooks is starting.
 func (l *load) send(client *http.Client, url, id string) error {
-	body := fmt.Sprintf(`{"ref":"refs/heads/%s","after":"%x","repository":{"full_name":"me/my-app"},"head_commit":{"id":"%[2]x"}}`, id, sha256.Sum256([]byte(id)))
+	p := fleet.NewPush(id, "me/my-app", id, "")
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
-		if err != nil {
-			return err
-		}
-		mac := hmac.New(sha256.New, []byte(l.secret.Load().(string)))
-		mac.Write([]byte(body))
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("X-GitHub-Event", "push")
-		req.Header.Set("X-GitHub-Delivery", id)
-		req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-		resp, err := client.Do(req)
-		if err == nil {
-			answer, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-			_ = resp.Body.Close()
-			if resp.StatusCode != http.StatusAccepted {
-				return fmt.Errorf("%s: %s: %s", id, resp.Status, answer)
-			}
-			return nil
-		}
-		if time.Now().After(deadline) {
+		_, err := p.Post(context.Background(), client, url, l.secret.Load().(string))
+		if refused := (*fleet.Refused)(nil); err == nil || errors.As(err, &refused) || time.Now().After(deadline) {
 			return err
 		}
 	}

@@ -3,12 +3,7 @@
 package fanout
 
 import (
-	"context"
-	"fmt"
-	"os"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"lightspeed/broker/rabbit/rabbittest"
 	_ "lightspeed/cli" // what the binary is made of: when that changes, go test must not take the last result again
@@ -18,18 +13,4 @@ import (
 // lightspeed is the program as it is shipped.
 var lightspeed string
 
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "lightspeed-fanout-")
-	if err == nil {
-		lightspeed, err = fleet.Build(context.Background(), "..", dir)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		rabbittest.Stop()
-		_ = os.RemoveAll(dir)
-		os.Exit(code)
-	}))
-}
+func TestMain(m *testing.M) { fleet.Main(m, &lightspeed, rabbittest.Stop) }

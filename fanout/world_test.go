@@ -2,9 +2,6 @@ package fanout
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -129,41 +126,11 @@ func (w *world) must(err error) {
 // push sends a push to a branch and wants a promise. It returns the delivery's id.
 func (w *world) push(branch string) string {
 	w.t.Helper()
-	id := fmt.Sprintf("delivery-%d", len(w.sent)+1)
-	sha := sha256.Sum256([]byte(id))
-	body, err := json.Marshal(map[string]any{
-		"ref": "refs/heads/" + branch, "before": hex.EncodeToString(sha[8:28]), "after": hex.EncodeToString(sha[:20]),
-		"repository":  map[string]any{"full_name": "fanout/pushed", "html_url": "https://example.com/fanout/pushed"},
-		"head_commit": map[string]any{"id": hex.EncodeToString(sha[:20]), "message": "a push"},
-		"commits":     []any{}, "pusher": map[string]any{"name": "someone"},
-	})
+	p := fleet.NewPush(fmt.Sprintf("delivery-%d", len(w.sent)+1), "fanout/pushed", branch, "")
+	_, err := p.Post(w.t.Context(), w.http, w.hooksURL, webhookSecret)
 	w.must(err)
-	w.must(w.post(id, body))
-	w.sent = append(w.sent, id)
-	return id
-}
-
-func (w *world) post(id string, body []byte) error {
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, w.hooksURL, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	mac := hmac.New(sha256.New, []byte(webhookSecret))
-	mac.Write(body)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("X-GitHub-Event", "push")
-	req.Header.Set("X-GitHub-Delivery", id)
-	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
-	resp, err := w.http.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("delivery %s: %s: %s", id, resp.Status, answer)
-	}
-	return err
+	w.sent = append(w.sent, p.ID)
+	return p.ID
 }
 
 // runOf returns a delivery's only run, as soon as there is one.
