@@ -314,27 +314,86 @@ func TestATargetThatHangsHoldsUpNobody(t *testing.T) {
 
 func TestAStopTellsWhatItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limit := &flaky{err: &Error{Message: "limited", After: time.Second, Busy: true, Reached: true}}
-		target := &fake{fail: limit.fail}
+		target := &fake{}
 		d := dispatcher(t, Options{Routes: []Route{{Target: target}}})
 		d.Tell(notice("r1", run.Passed))
 		d.Tell(notice("r2", run.Passed))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // stopped before it started
-		time.AfterFunc(time.Second/2, func() { limit.set(nil) })
 		start := time.Now()
 		if err := d.Run(ctx); err != nil {
 			t.Error(err)
 		}
-		if got := target.states(); len(got) != 2 || time.Since(start) > 2*time.Second {
+		if got := target.states(); len(got) != 2 || time.Since(start) != 0 {
 			t.Errorf("told %q, took %v", got, time.Since(start))
 		}
-		away := &flaky{err: errors.New("away")}
-		target.fail = away.fail
-		d.Tell(notice("r3", run.Passed))
-		start = time.Now()
-		if err := d.Run(ctx); err != nil || time.Since(start) != 0 || d.Waiting()["fake"] != 1 {
-			t.Errorf("took %v, waiting %v, %v", time.Since(start), d.Waiting(), err)
+		for _, err := range []error{errors.New("away"), &Error{Message: "limited", After: time.Second, Busy: true, Reached: true}} {
+			target.fail = (&flaky{err: err}).fail
+			d.Tell(notice("r3", run.Passed))
+			start = time.Now()
+			if err := d.Run(ctx); err != nil || time.Since(start) != 0 || d.Waiting()["fake"] != 1 {
+				t.Errorf("took %v, waiting %v, %v", time.Since(start), d.Waiting(), err)
+			}
+		}
+	})
+}
+
+// limited is a target whose calls go through a lane, as those of Discord do.
+type limited struct {
+	fake
+	lane *Lane
+}
+
+func (l *limited) Send(ctx context.Context, told Telling, m *Memo) error {
+	leave, err := l.lane.Enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return l.fake.Send(ctx, told, m)
+}
+
+// A stop waits for a call that goes on, also of another's, and not for a limit, whoever waits for it. What waits is
+// told after the next start.
+func TestAStopDoesNotWaitForALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lane := new(Lanes).Lane("webhook")
+		log := &logs{}
+		start := func(dir string) (*limited, *Dispatcher, func()) {
+			target := &limited{lane: lane}
+			d := dispatcher(t, Options{Dir: dir, Routes: []Route{{Target: target}}, Log: log.logger()})
+			return target, d, running(t, d)
+		}
+		first, other := t.TempDir(), t.TempDir()
+		target, d, stop := start(first)
+		_, another, stopAnother := start(other)
+		lane.Hold(time.Hour)
+		d.Tell(notice("r1", run.Passed))
+		synctest.Wait()
+		another.Tell(notice("r2", run.Passed)) // waits for the turn of the first
+		synctest.Wait()
+		began := time.Now()
+		stopAnother()
+		stop()
+		if took := time.Since(began); took != 0 || len(target.states()) != 0 || d.Waiting()["fake"] != 1 || another.Waiting()["fake"] != 1 {
+			t.Errorf("the stops took %v; told %q", took, target.states())
+		}
+		if text := log.String(); strings.Contains(text, "limit") {
+			t.Errorf("logged:\n%s", text)
+		}
+
+		time.Sleep(time.Hour)
+		leave, err := lane.Enter(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(time.Second, leave)
+		target, d, stop = start(first)
+		synctest.Wait()
+		began = time.Now()
+		stop()
+		if took := time.Since(began); took != time.Second || !slices.Equal(target.states(), []string{"r1 passed"}) || len(d.Waiting()) != 0 {
+			t.Errorf("the stop took %v; told %q", took, target.states())
 		}
 	})
 }

@@ -21,7 +21,7 @@ func (l *Lanes) Lane(name string) *Lane {
 	key := sha256.Sum256([]byte(name))
 	lane := l.lanes[key]
 	if lane == nil {
-		lane = &Lane{turn: make(chan struct{}, 1)}
+		lane = &Lane{turn: make(chan struct{}, 1), rests: make(chan struct{})}
 		if l.lanes == nil {
 			l.lanes = map[[sha256.Size]byte]*Lane{}
 		}
@@ -35,6 +35,7 @@ type Lane struct {
 	turn chan struct{}
 
 	mu    sync.Mutex
+	rests chan struct{} // closed while who has the turn waits for a limit
 	held  time.Time     // nobody goes before
 	burst int           // how many may go at once, when nobody went for a while …
 	every time.Duration // … and then one each …
@@ -57,26 +58,58 @@ func (l *Lane) Hold(d time.Duration) {
 	}
 }
 
-// Enter waits for its turn, and for as long as the lane is held. Whoever entered must call leave.
+// Enter waits for its turn, and for as long as the lane is held; at a stop for other calls only, and not for a limit.
+// Whoever entered must call leave.
 func (l *Lane) Enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case l.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := l.await(ctx); err != nil {
+		return nil, err
 	}
 	for {
 		wait := l.take()
 		if wait <= 0 {
 			return func() { <-l.turn }, nil
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := l.rest(ctx, wait); err != nil {
 			<-l.turn
 			return nil, err
 		}
 	}
 }
 
-// Wait waits for as long as the lane is held, without a turn of its own.
+// await waits for the turn. At a stop it does not wait for who waits for a limit.
+func (l *Lane) await(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-stopOf(ctx).Done():
+	}
+	l.mu.Lock()
+	rests := l.rests
+	l.mu.Unlock()
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-rests:
+		return givenUp(ctx)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// rest waits for a limit, with the turn.
+func (l *Lane) rest(ctx context.Context, d time.Duration) error {
+	l.mu.Lock()
+	close(l.rests)
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.rests = make(chan struct{})
+	}()
+	return sleepOrStop(ctx, d)
+}
+
+// Wait waits for as long as the lane is held, without a turn of its own; at a stop it does not.
 func (l *Lane) Wait(ctx context.Context) error {
 	for {
 		l.mu.Lock()
@@ -85,7 +118,7 @@ func (l *Lane) Wait(ctx context.Context) error {
 		if wait <= 0 {
 			return ctx.Err()
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := sleepOrStop(ctx, wait); err != nil {
 			return err
 		}
 	}

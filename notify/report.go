@@ -1,6 +1,9 @@
 package notify
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 func rankResult(*Result) rank { return rank{} } // the later wins
 
@@ -30,13 +33,13 @@ func (d *Dispatcher) result(r Result) {
 func (d *Dispatcher) reportAll(soft, hard context.Context) {
 	trouble := trouble{log: d.log}
 	failures := 0
-	work(soft, hard, d.reports, d.log, func(ctx context.Context, it item[Result]) pause {
+	work(soft, hard, d.reports, d.log, func(ctx context.Context, it item[Result]) time.Duration {
 		err := d.report(ctx, it.Value)
 		if err != nil {
 			if problem := asError(err); !problem.Final {
 				failures++
 				trouble.begins(&Error{Message: "how notices went cannot be reported: " + problem.Message, Hint: problem.Hint}, d.reports.len())
-				return pause{wait: backoff(failures, problem.After)}
+				return backoff(failures, problem.After)
 			}
 			d.log.Warn("how a notice went cannot be reported", "run", it.Value.Run, "target", it.Value.Target, "error", err)
 		}
@@ -45,6 +48,6 @@ func (d *Dispatcher) reportAll(soft, hard context.Context) {
 		if err := d.reports.done(it); err != nil {
 			d.log.Error("what was reported cannot be removed: after a restart it is reported again", "error", err)
 		}
-		return pause{}
+		return 0
 	})
 }

@@ -102,8 +102,8 @@ func (s *sender) dropped(n Notice) {
 	}
 }
 
-// send tells what was handed out. The pause says when the next may go.
-func (s *sender) send(ctx context.Context, it item[Telling]) pause {
+// send tells what was handed out, and says how long the next must wait.
+func (s *sender) send(ctx context.Context, it item[Telling]) time.Duration {
 	k := s.load(it.Key)
 	if k.Memo == "" {
 		k.Memo = it.Value.Notice.Memos[s.target.Name()]
@@ -116,7 +116,7 @@ func (s *sender) send(ctx context.Context, it item[Telling]) pause {
 	k.Memo = memo.Get()
 	if err == nil {
 		s.told(it, k)
-		return pause{}
+		return 0
 	}
 	problem := asError(err)
 	if old := time.Since(it.Put) > giveUp; old && problem.Reached && !problem.Busy && !problem.Final {
@@ -124,10 +124,10 @@ func (s *sender) send(ctx context.Context, it item[Telling]) pause {
 	}
 	if problem.Final {
 		s.refused(it, k, problem)
-		return pause{}
+		return 0
 	}
 	if ctx.Err() != nil {
-		return pause{wait: firstWait} // cut short by the stop
+		return firstWait // cut short by the stop
 	}
 	return s.later(it, k, problem)
 }
@@ -166,13 +166,13 @@ func (s *sender) settle(it item[Telling], k kept, n Notice, status Status, probl
 }
 
 // later says when to try again, and tells who waits for too long.
-func (s *sender) later(it item[Telling], k kept, problem *Error) pause {
+func (s *sender) later(it item[Telling], k kept, problem *Error) time.Duration {
 	s.failures++
 	s.queue.failed(it, problem.Reached && !problem.Busy && (it.Tries+1)%turnTries == 0)
 	wait := backoff(s.failures, problem.After)
 	if problem.Busy {
 		s.log.Debug("a limit is reached", "error", problem.Message, "wait", wait.String())
-		return pause{wait, true}
+		return wait
 	}
 	s.trouble.begins(problem, s.queue.len())
 	if time.Since(it.Put) >= patience {
@@ -181,7 +181,7 @@ func (s *sender) later(it item[Telling], k kept, problem *Error) pause {
 			_ = s.save(it.Key, k)
 		}
 	}
-	return pause{wait: wait}
+	return wait
 }
 
 // reportOnce reports what is news, and returns what is then known to have been reported.

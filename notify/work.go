@@ -13,21 +13,16 @@ const (
 	freeTries = 4               // so often in a row the far end's own wish alone decides how long to wait
 )
 
-// pause says how long to wait before the next try; the zero pause is none.
-type pause struct {
-	wait time.Duration
-	busy bool // only a limit was reached: worth waiting for at a stop, too
-}
-
-// work hands out what q holds, until soft ends and nothing is left that can be handed over now, or hard ends.
-func work[T any](soft, hard context.Context, q *queue[T], log *slog.Logger, do func(context.Context, item[T]) pause) {
+// work hands out what q holds, until soft ends and nothing is left that can be handed over now, or hard ends. do says
+// how long to wait before the next.
+func work[T any](soft, hard context.Context, q *queue[T], log *slog.Logger, do func(context.Context, item[T]) time.Duration) {
 	for hard.Err() == nil {
 		it, ok, err := q.next()
 		switch {
 		case err != nil:
 			log.Error("something that was to be told is damaged, and dropped", "error", err)
 		case ok:
-			if !rest(soft, hard, do(hard, it)) {
+			if wait := do(withStop(hard, soft), it); wait > 0 && sleep(soft, wait) != nil {
 				return
 			}
 		case soft.Err() != nil:
@@ -39,20 +34,6 @@ func work[T any](soft, hard context.Context, q *queue[T], log *slog.Logger, do f
 			}
 		}
 	}
-}
-
-// rest waits out a pause; false: it is time to stop.
-func rest(soft, hard context.Context, p pause) bool {
-	switch {
-	case p.wait == 0:
-		return true
-	case p.busy && soft.Err() != nil:
-		return sleep(hard, p.wait) == nil
-	case p.busy:
-		_ = sleep(soft, p.wait)
-		return true // the lane holds back what comes too early
-	}
-	return sleep(soft, p.wait) == nil
 }
 
 // backoff is how long to wait after so many failures in a row, when the far end asked for after.

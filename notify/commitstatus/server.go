@@ -185,7 +185,10 @@ func (t *Target) explain(err error) *notify.Error {
 	var abuse *github.AbuseRateLimitError
 	var refused *github.ErrorResponse
 	var factor *github.TwoFactorAuthError
+	var known *notify.Error
 	switch {
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &spent):
 		return busy("the token's requests of this hour are used up", notify.Rest(time.Until(spent.Rate.Reset.Time).Seconds()))
 	case errors.As(err, &abuse):
