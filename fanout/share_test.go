@@ -72,27 +72,6 @@ func occupied(runs []run.Run, places int) (took time.Duration, full float64) {
 	return took, float64(busy) / float64(took) / float64(places)
 }
 
-// An idle listener takes a job as soon as it is queued. The lease is a long one: what comes without a hint
-// comes ten seconds late.
-func TestIdleListenerIsPrompt(t *testing.T) {
-	t.Parallel()
-	url := rabbittest.Start(t).Vhost(t)
-	w := newWorld(t, "30s")
-	w.start(url)
-	w.listener("a", 1, "job").start(url)
-	w.awaitVia("job", 1, "rabbitmq")
-	var waits []time.Duration
-	for i := range 20 {
-		r := w.awaitStatus(w.push(fmt.Sprintf("main-%d", i)), run.Passed)
-		waits = append(waits, r.StartedAt.Sub(r.QueuedAt))
-	}
-	w.settle(1)
-	t.Logf("queued → claimed by an idle listener: median %v, most %v", median(waits), waits[len(waits)-1])
-	if quick := waits[len(waits)/4]; quick > 50*time.Millisecond { // the quickest quarter: a busy machine slows down the rest
-		t.Errorf("an idle listener takes a job %v after it was queued", quick)
-	}
-}
-
 // A listener that is on another broker than admin runs what there is all the same, and says so once.
 func TestAnotherBroker(t *testing.T) {
 	t.Parallel()
