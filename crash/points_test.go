@@ -101,9 +101,10 @@ var points = []point{
 	{name: "journal.removed", role: "listener", play: pushes},
 	// A listener whose runs have a fresh tree each, and keep a file.
 	{name: "listener.workspace.made", role: "listener", play: built, first: "lost"},
-	{name: "listener.artifacts.collected", role: "listener", play: built, first: "lost"},
-	{name: "listener.workspace.leaving", role: "listener", play: built, first: "lost"},
-	{name: "listener.artifact.sending", role: "listener", play: built, first: "lost"},
+	{name: "listener.keeping", role: "listener", play: built},
+	{name: "listener.artifacts.collected", role: "listener", play: built},
+	{name: "listener.workspace.leaving", role: "listener", play: built},
+	{name: "listener.artifact.sending", role: "listener", play: built},
 	{name: "listener.polled", role: "listener", play: polled},
 	// With on_lost requeue: what may have run has another attempt.
 	{name: "journal.claiming", role: "listener", play: pushes, again: true, first: "not_started passed"},

@@ -19,6 +19,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/fault"
+	"lightspeed/listener/journal"
 )
 
 // collection copies what a run keeps, from where it worked.
@@ -143,9 +144,24 @@ func withoutPath(err error) error {
 // keepPatience is how long handing in artifacts may hold up a run's end. What admin has not got by then follows.
 const keepPatience = 30 * time.Second
 
-// keep copies what the run is to keep into the journal, and hands it in: what admin does not take can then be
-// said in the run's log. Admin away, it is handed in later, before the run's end is reported.
-func (a *attempt) keep(root string, patterns []string, say func(string)) {
+// keep notes how the commands ended, copies what the run is to keep into the journal, and hands it in: what admin does
+// not take can then be said in the run's log. Admin away, it is handed in later, before the run's end is reported.
+func (a *attempt) keep(o Outcome, root string, patterns []string, say func(string)) {
+	ended := journal.Ended{Finish: api.Finish{Status: o.Status, Reason: o.Reason, ExitCode: o.ExitCode, Steps: a.steps()}, Root: root, Patterns: patterns}
+	if err := a.entry.SetEnded(ended); err != nil {
+		a.log.Warn("journal could not note how the commands ended", "err", err)
+	}
+	fault.Point("listener.keeping")
+	if !a.collect(root, patterns, say) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), keepPatience)
+	defer cancel()
+	a.handIn(ctx, say)
+}
+
+// collect copies what the run is to keep, and reports whether there is anything.
+func (a *attempt) collect(root string, patterns []string, say func(string)) bool {
 	dir, err := a.entry.ArtifactsFolder()
 	var list []api.Artifact
 	if err == nil {
@@ -161,11 +177,8 @@ func (a *attempt) keep(root string, patterns []string, say func(string)) {
 	fault.Point("listener.artifacts.collected")
 	if len(list) == 0 {
 		say("no file is named by the patterns")
-		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), keepPatience)
-	defer cancel()
-	a.handIn(ctx, say)
+	return len(list) > 0
 }
 
 // handIn hands in artifacts until admin has, or has refused, each of them, or ctx ends.

@@ -102,7 +102,7 @@ func TestArtifactsAreHandedIn(t *testing.T) {
 	}
 }
 
-// TestKilledWhileArtifactsAreHandedIn: the next start hands in the rest, and then tells the end.
+// TestKilledWhileArtifactsAreHandedIn: the next start hands in the rest, and then tells how the commands had ended.
 func TestKilledWhileArtifactsAreHandedIn(t *testing.T) {
 	f := newFakeAdmin(t)
 	work, state := t.TempDir(), t.TempDir()
@@ -120,7 +120,9 @@ func TestKilledWhileArtifactsAreHandedIn(t *testing.T) {
 	close(held)
 	c.Cwd = t.TempDir()
 	listen(t, f, c, state)
-	f.awaitEnd(r)
+	if end := f.awaitEnd(r); end.Status != run.Passed || *end.ExitCode != 0 || len(end.Steps) != 1 || end.Steps[0].Status != run.Passed {
+		t.Errorf("got %+v", end)
+	}
 	if got := f.see(r).artifacts; len(got) != 3 || got["f3"] != "3\n" {
 		t.Errorf("admin has %q", got)
 	}

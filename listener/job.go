@@ -46,8 +46,8 @@ type job struct {
 	progress *progress    // of config.Exec
 	at       func() int64 // where in the output what is written next will stand
 
-	keep       func(root string, patterns []string, say func(string)) // keeps artifacts; nil: nothing is kept
-	workspaces *workspaces                                            // of runs that get a tree of their own
+	keep       func(o Outcome, root string, patterns []string, say func(string)) // keeps artifacts; nil: nothing is kept
+	workspaces *workspaces                                                       // of runs that get a tree of their own
 
 	cgroup string // names that of the run's processes; see process.Options
 
@@ -61,9 +61,11 @@ type job struct {
 func (j job) run(ctx context.Context) Outcome {
 	ctx, cancel := j.limit(ctx)
 	defer cancel()
+	flush := func() {}
 	if j.mask != nil {
 		hiding := j.mask.Writer(j.out)
-		defer func() { _ = hiding.Flush() }() // as with all output, a failure is the business of who is behind it
+		flush = func() { _ = hiding.Flush() } // as with all output, a failure is the business of who is behind it
+		defer flush()
 		written := j.at
 		j.out, j.at = hiding, func() int64 { return written() + int64(hiding.Held()) }
 	}
@@ -85,10 +87,11 @@ func (j job) run(ctx context.Context) Outcome {
 	} else {
 		j.sayRest(tree, tree.End(ctx))
 	}
-	if j.keep != nil && len(j.config.Artifacts) > 0 {
-		j.keep(j.config.Cwd, j.config.Artifacts, func(line string) { tree.Say("lightspeed: artifacts: " + line) })
-	}
 	outcome.Reason = j.mask.String(outcome.Reason)
+	if j.keep != nil && len(j.config.Artifacts) > 0 {
+		flush()
+		j.keep(outcome, j.config.Cwd, j.config.Artifacts, func(line string) { tree.Say("lightspeed: artifacts: " + line) })
+	}
 	return outcome
 }
 

@@ -55,6 +55,10 @@ func (l *Listener) endLeftovers(ctx context.Context, held []*journal.Entry) {
 			entry.Log.Close()
 			continue
 		}
+		if ended := entry.Ended(); ended != nil {
+			ends.Go(func() { a.keepOn(*ended) })
+			continue
+		}
 		ends.Go(func() { a.cutOff(ctx) })
 	}
 	ends.Wait()
@@ -82,6 +86,23 @@ func (a *attempt) cutOff(ctx context.Context) {
 	a.cutSteps(a.entry.Log.Position())
 	_, _ = a.entry.Log.Write([]byte(line))
 	a.settle(Outcome{Status: run.Lost, Reason: "the listener was ended while it ran; what became of it is not known"})
+}
+
+// keepOn settles an attempt whose commands had ended when its listener was: what it had not copied of what is to be kept
+// may still be where the run has left it. It comes before workspaces are cleared.
+func (a *attempt) keepOn(ended journal.Ended) {
+	a.log.Info("run's commands had ended before this listener was ended; goes on with its artifacts")
+	say := func(line string) {
+		line = "lightspeed: artifacts: " + a.l.mask.String(line) + "\n"
+		if !a.entry.Log.BeginsLine() {
+			line = "\n" + line
+		}
+		_, _ = a.entry.Log.Write([]byte(line))
+	}
+	if !a.entry.Collected() {
+		a.collect(ended.Root, ended.Patterns, say)
+	}
+	a.settle(Outcome{Status: ended.Finish.Status, Reason: ended.Finish.Reason, ExitCode: ended.Finish.ExitCode})
 }
 
 // cutSteps notes where the output of the step ended that was cut off.

@@ -19,9 +19,12 @@ func (e *Entry) ArtifactsFolder() (string, error) {
 
 // SetArtifacts notes what the attempt keeps. The copy of each is the file with its SHA-256 in ArtifactsFolder.
 func (e *Entry) SetArtifacts(list []api.Artifact) error {
-	e.artifacts = list
+	e.artifacts, e.collected = list, true
 	return writeJSON(e.file(artifactsFile), list)
 }
+
+// Collected reports whether SetArtifacts was called.
+func (e *Entry) Collected() bool { return e.collected }
 
 // Artifacts returns what SetArtifacts has noted.
 func (e *Entry) Artifacts() []api.Artifact { return e.artifacts }

@@ -34,7 +34,9 @@ type Entry struct {
 	started  started
 	result   *api.Finish
 
+	ended     *Ended
 	artifacts []api.Artifact
+	collected bool // artifacts is all that is kept
 }
 
 // Process names the process that was started last: a pid alone is used again.
@@ -100,9 +102,19 @@ func (e *Entry) read(instance string, log *slog.Logger) error {
 	if e.foreign {
 		e.started.Process = Process{} // the machine has been started anew since
 	}
-	if err := readJSON(e.file(artifactsFile), &e.artifacts); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	switch err := readJSON(e.file(artifactsFile), &e.artifacts); {
+	case err == nil:
+		e.collected = true
+	case !errors.Is(err, fs.ErrNotExist):
 		log.Error("journal entry is torn; what its run was to keep is not known", "err", err)
 		e.artifacts = nil
+	}
+	var ended Ended
+	switch err := readJSON(e.file(endedFile), &ended); {
+	case err == nil:
+		e.ended = &ended
+	case !errors.Is(err, fs.ErrNotExist):
+		log.Error("journal entry is torn; how its commands ended is not known", "err", err)
 	}
 	var result api.Finish
 	switch err := readJSON(e.file(resultFile), &result); {
@@ -133,8 +145,13 @@ func (e *Entry) FilesFile() string { return e.file(filesFile) }
 // Process returns what SetStarted wrote last; zero when nothing was started.
 func (e *Entry) Process() Process { return e.started.Process }
 
-// Steps returns what SetStarted wrote last; none when nothing was started.
-func (e *Entry) Steps() []run.Step { return e.started.Steps }
+// Steps returns what SetEnded or else SetStarted wrote last; none when nothing was started.
+func (e *Entry) Steps() []run.Step {
+	if e.ended != nil {
+		return e.ended.Finish.Steps
+	}
+	return e.started.Steps
+}
 
 // SetStarted notes which process runs, so that it can be found and ended when the listener is killed, and how far
 // the steps have come with it. Their places in the log are Positions.
