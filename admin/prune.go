@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/fault"
 )
@@ -21,7 +22,9 @@ func (s *Server) pruneLoop(ctx context.Context) {
 	ticker := time.NewTicker(pruneEvery)
 	defer ticker.Stop()
 	for {
-		done, err := s.prune(ctx, false)
+		keep := s.opt.Keep
+		keep.NotByAge = s.clockInDoubt(ctx)
+		done, err := s.prune(ctx, keep, false)
 		s.report(err, "pruning")
 		if done != (api.Pruning{}) {
 			s.log.Info("pruned", "runs", done.Runs, "logs", done.Logs, "log_bytes", done.LogBytes,
@@ -37,9 +40,9 @@ func (s *Server) pruneLoop(ctx context.Context) {
 
 // prune deletes rows first and files after them: what a crash leaves between the two is in the database, and the
 // next round, or the next start, goes on with it. One round at a time.
-func (s *Server) prune(ctx context.Context, dry bool) (api.Pruning, error) {
+func (s *Server) prune(ctx context.Context, keep store.Retention, dry bool) (api.Pruning, error) {
 	if dry {
-		return s.store.Prune(ctx, s.opt.Keep, true)
+		return s.store.Prune(ctx, keep, true)
 	}
 	select {
 	case s.pruning <- struct{}{}:
@@ -47,7 +50,7 @@ func (s *Server) prune(ctx context.Context, dry bool) (api.Pruning, error) {
 	case <-ctx.Done():
 		return api.Pruning{}, ctx.Err()
 	}
-	done, err := s.store.Prune(ctx, s.opt.Keep, false)
+	done, err := s.store.Prune(ctx, keep, false)
 	fault.Point("admin.pruned")
 	return done, errors.Join(err, s.removeFiles(context.WithoutCancel(ctx)))
 }
@@ -82,7 +85,7 @@ func (s *Server) postPrune(w http.ResponseWriter, r *http.Request) error {
 	defer end()
 	ctx, cancel := context.WithTimeout(ctx, pruneLimit)
 	defer cancel()
-	done, err := s.prune(ctx, dry)
+	done, err := s.prune(ctx, s.opt.Keep, dry)
 	if errors.Is(err, context.DeadlineExceeded) {
 		done.More, err = true, nil
 	}

@@ -70,6 +70,7 @@ type Server struct {
 	auth    *auth
 	handler http.Handler
 	version string
+	wall    wallWatch
 	metrics *metrics
 
 	artifacts *artifacts

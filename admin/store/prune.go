@@ -23,6 +23,17 @@ type Retention struct {
 	Runs     Limits // runs that have ended, with their attempts and logs; Bytes is not used
 	Logs     Limits
 	Payloads Limits // the bodies of deliveries
+
+	// NotByAge leaves all ages out: the wall clock, which they are taken by, is in doubt.
+	NotByAge bool
+}
+
+// age is a limit of age, as far as ages count.
+func (keep Retention) age(l Limits) Limits {
+	if keep.NotByAge {
+		l.Age = 0
+	}
+	return l
 }
 
 // KeptIDs is how long the id and the hash of a delivery are kept at least, whatever else is pruned: GitHub offers
@@ -52,20 +63,20 @@ type kind struct {
 // kinds are in the order of deletion: a run takes its logs with it, and a delivery's row stays as long as a run is of it.
 func (keep Retention) kinds() []kind {
 	return []kind{
-		{keep.Runs, `SELECT count(*), 0 FROM runs INDEXED BY runs_ended WHERE slot IS NULL`,
+		{keep.age(keep.Runs), `SELECT count(*), 0 FROM runs INDEXED BY runs_ended WHERE slot IS NULL`,
 			`SELECT finished_at AS at, seq, 0 AS n, 0 FROM runs INDEXED BY runs_ended WHERE slot IS NULL AND finished_at >= ?1 AND (finished_at, seq, 0) > (?1, ?2, ?3)`,
 			(*Tx).pruneRun, func(p *api.Pruning, _ thing) { p.Runs++ }},
-		{keep.Logs, `SELECT count(*), coalesce(sum(log_bytes), 0) FROM attempts INDEXED BY attempts_logged WHERE log_pruned_at IS NULL AND status <> 'lost' AND finished_at IS NOT NULL`,
+		{keep.age(keep.Logs), `SELECT count(*), coalesce(sum(log_bytes), 0) FROM attempts INDEXED BY attempts_logged WHERE log_pruned_at IS NULL AND status <> 'lost' AND finished_at IS NOT NULL`,
 			`SELECT a.finished_at AS at, a.run AS seq, a.attempt AS n, a.log_bytes FROM attempts a INDEXED BY attempts_logged
 			WHERE a.log_pruned_at IS NULL AND a.status <> 'lost' AND a.finished_at IS NOT NULL AND a.finished_at >= ?1 AND (a.finished_at, a.run, a.attempt) > (?1, ?2, ?3)
 			AND EXISTS (SELECT 1 FROM runs r WHERE r.seq = a.run AND r.slot IS NULL)`,
 			(*Tx).pruneLog, func(p *api.Pruning, t thing) { p.Logs, p.LogBytes = p.Logs+1, p.LogBytes+t.bytes }},
-		{keep.Payloads, `SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_kept WHERE payload_pruned_at IS NULL`,
+		{keep.age(keep.Payloads), `SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_kept WHERE payload_pruned_at IS NULL`,
 			`SELECT received_at AS at, seq, 0 AS n, bytes FROM deliveries INDEXED BY deliveries_kept
 			WHERE payload_pruned_at IS NULL AND received_at >= ?1 AND (received_at, seq, 0) > (?1, ?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.delivery = deliveries.seq AND r.slot IS NOT NULL)`,
 			(*Tx).prunePayload, func(p *api.Pruning, t thing) { p.Payloads, p.PayloadBytes = p.Payloads+1, p.PayloadBytes+t.bytes }},
-		{Limits{Age: KeptIDs}, ``,
+		{keep.age(Limits{Age: KeptIDs}), ``,
 			`SELECT received_at AS at, seq, 0 AS n, 0 FROM deliveries INDEXED BY deliveries_pruned
 			WHERE payload_pruned_at IS NOT NULL AND received_at >= ?1 AND (received_at, seq, 0) > (?1, ?2, ?3)
 			AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.delivery = deliveries.seq)`,
