@@ -170,7 +170,7 @@ func (f *fixture) deliveriesAndTokens() {
 	f.gets(200, nil, "POST", "/recover", "")
 	f.gets(200, nil, "POST", "/prune?dry_run=1", "")
 	f.gets(200, nil, "POST", "/deliveries", "{}", "X-GitHub-Delivery", "d0", "X-GitHub-Event", "ping", "Content-Type", "application/json")
-	f.listener("web")
+	f.listener("first") // its waiting runs are cancelled in a while: no other has its name
 	f.push("d1", "main")
 	for _, path := range []string{"", "/explain", "/payload"} {
 		f.gets(200, nil, "GET", "/deliveries/d1"+path, "")
@@ -178,14 +178,14 @@ func (f *fixture) deliveriesAndTokens() {
 	f.gets(206, nil, "GET", "/deliveries/d1/payload", "", "Range", "bytes=1-2")
 	f.gets(416, nil, "GET", "/deliveries/d1/payload", "", "Range", "bytes=99999999-")
 	f.gets(202, nil, "POST", "/deliveries/d1/replay", "")
-	f.gets(200, nil, "GET", "/listeners/web", "")
-	f.gets(200, nil, "POST", "/listeners/web/pause", `{"note":"n"}`)
-	f.gets(200, nil, "POST", "/listeners/web/resume", "")
+	f.gets(200, nil, "GET", "/listeners/first", "")
+	f.gets(200, nil, "POST", "/listeners/first/pause", `{"note":"n"}`)
+	f.gets(200, nil, "POST", "/listeners/first/resume", "")
 	for _, action := range []string{"trigger", "polled"} {
-		f.gets(202, nil, "POST", "/listeners/web/"+action, bodies["POST /api/v1/listeners/{name}/"+action])
+		f.gets(202, nil, "POST", "/listeners/first/"+action, bodies["POST /api/v1/listeners/{name}/"+action])
 	}
-	f.gets(409, nil, "DELETE", "/listeners/web", "")
-	f.gets(204, nil, "DELETE", "/listeners/web?force=1", "")
+	f.gets(409, nil, "DELETE", "/listeners/first", "")
+	f.gets(204, nil, "DELETE", "/listeners/first?force=1", "")
 }
 
 func (f *fixture) runsAndLogs() {
