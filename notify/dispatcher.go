@@ -23,7 +23,7 @@ type Options struct {
 	// Dir is the folder for what waits and what was noted. It is made, mode 0700; the caller sees to it that
 	// no other process has it.
 	Dir    string
-	Routes []Route
+	Routes []Route // of the first audience
 
 	// Report is called with what is worth knowing of each notice, one at a time. What it does not take, it is
 	// given again later, also after a restart; an *Error that is Final says that it never will. Nil: nobody is told.
@@ -42,15 +42,19 @@ type Route struct {
 
 // Dispatcher keeps what is to be told and tells it. Its methods may be called by several at once.
 type Dispatcher struct {
-	senders []*sender
+	dir     string
+	most    int
 	reports *queue[Result]
 	report  func(context.Context, Result) error
 	log     *slog.Logger
 	linger  time.Duration
 	running atomic.Bool
 
-	mu   sync.Mutex // one notice is put at a time, for what the rules compare
-	last endings
+	mu      sync.Mutex // one notice is put at a time, for what the rules compare
+	last    endings
+	senders []*sender     // also of targets that no audience has any more
+	newest  *Audience     // who is told now
+	begin   func(*sender) // starts one; nil while nothing is told
 }
 
 var targetName = regexp.MustCompile(`^[a-z][a-z-]{0,30}$`)
@@ -63,7 +67,7 @@ func New(o Options) (*Dispatcher, error) {
 	if o.Linger <= 0 {
 		o.Linger = DefaultLinger
 	}
-	d := &Dispatcher{report: o.Report, log: o.Log, linger: o.Linger}
+	d := &Dispatcher{dir: o.Dir, most: o.Most, report: o.Report, log: o.Log, linger: o.Linger}
 	last, err := openRecords(filepath.Join(o.Dir, "last"), maxRefs)
 	if err != nil {
 		return nil, fmt.Errorf("notices: %w", err)
@@ -75,44 +79,10 @@ func New(o Options) (*Dispatcher, error) {
 		return nil, fmt.Errorf("notices: %w", err)
 	}
 	d.logDamage(damaged)
-	for _, route := range o.Routes {
-		if err := d.open(route, o); err != nil {
-			return nil, err
-		}
+	if err := d.Change(o.Routes); err != nil {
+		return nil, err
 	}
 	return d, nil
-}
-
-func (d *Dispatcher) open(route Route, o Options) error {
-	name := route.Target.Name()
-	if !targetName.MatchString(name) {
-		return fmt.Errorf("notices: %q cannot be a target's name", name)
-	}
-	for _, s := range d.senders {
-		if s.target.Name() == name {
-			return fmt.Errorf("notices: two targets are called %q", name)
-		}
-	}
-	if route.When == "" {
-		route.When = Always
-	}
-	if err := route.When.Check(); err != nil {
-		return err
-	}
-	q, damaged, err := openQueue(filepath.Join(o.Dir, name, "pending"), o.Most, rankTelling, worthTelling)
-	if err != nil {
-		return fmt.Errorf("notices for %s: %w", name, err)
-	}
-	d.logDamage(damaged)
-	kept, err := openRecords(filepath.Join(o.Dir, name, "kept"), max(2*o.Most, DefaultMost))
-	if err != nil {
-		return fmt.Errorf("notices for %s: %w", name, err)
-	}
-	log := d.log.With("target", name)
-	d.senders = append(d.senders, &sender{
-		target: route.Target, when: route.When, queue: q, kept: kept, log: log, trouble: trouble{log: log}, result: d.result,
-	})
-	return nil
 }
 
 func (d *Dispatcher) logDamage(damaged error) {
@@ -121,33 +91,14 @@ func (d *Dispatcher) logDamage(damaged error) {
 	}
 }
 
-// Tell keeps a notice for every target that is to be told of it. When it returns, kill -9 loses nothing. It
-// waits for nobody but the disk, and what goes wrong is logged and reported: a run does not fail by it.
-//
-// Tell a run's notices in their order. The same notice may be told again after a restart.
-func (d *Dispatcher) Tell(n Notice) {
-	if err := n.check(); err != nil {
-		d.log.Error("something cannot be told", "error", err)
-		return
-	}
-	n = n.bounded()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	before := d.last.before(&n)
-	for _, s := range d.senders {
-		s.put(n, before)
-	}
-	if err := d.last.note(&n, before); err != nil {
-		d.log.Error("a run's result cannot be written down: what notify_on compares may be outdated", "run", n.Run, "error", err)
-	}
-}
-
 // Waiting says how many notices wait, by target. Targets for which none waits are not in it.
 func (d *Dispatcher) Waiting() map[string]int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	waiting := map[string]int{}
 	for _, s := range d.senders {
 		if n := s.queue.len(); n > 0 {
-			waiting[s.target.Name()] = n
+			waiting[s.name] = n
 		}
 	}
 	return waiting
@@ -168,10 +119,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	})()
 	sending, sent := context.WithCancel(hard)
 	var senders, reporter sync.WaitGroup
-	for _, s := range d.senders {
+	d.start(func(s *sender) {
 		senders.Go(func() { work(ctx, hard, s.queue, s.log, s.send) })
-	}
+	})
 	reporter.Go(func() { d.reportAll(sending, hard) })
+	<-ctx.Done()
+	d.start(nil)
 	senders.Wait()
 	sent()
 	reporter.Wait()
@@ -179,4 +132,17 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		d.log.Info("what could not be told yet stays for the next start", "waiting", n)
 	}
 	return nil
+}
+
+// start starts the senders that there are, and those that come; nil: none that comes is started any more.
+func (d *Dispatcher) start(begin func(*sender)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.begin = begin
+	if begin == nil {
+		return
+	}
+	for _, s := range d.senders {
+		begin(s)
+	}
 }

@@ -53,10 +53,10 @@ func TestTellsInOrderAndTheNewestState(t *testing.T) {
 		target := &fake{}
 		d := dispatcher(t, Options{Dir: dir, Routes: []Route{{Target: target}}})
 		for i := range 50 {
-			d.Tell(notice(fmt.Sprintf("r%02d", i), run.Running))
+			d.Audience().Tell(notice(fmt.Sprintf("r%02d", i), run.Running))
 		}
 		for i := range 50 {
-			d.Tell(notice(fmt.Sprintf("r%02d", i), run.Passed))
+			d.Audience().Tell(notice(fmt.Sprintf("r%02d", i), run.Passed))
 		}
 		if w := d.Waiting(); w["fake"] != 50 {
 			t.Errorf("waiting: %v", w)
@@ -70,9 +70,9 @@ func TestTellsInOrderAndTheNewestState(t *testing.T) {
 		if got := target.states(); !slices.Equal(got, want) {
 			t.Errorf("got %q", got)
 		}
-		d.Tell(notice("r99", run.Running))
+		d.Audience().Tell(notice("r99", run.Running))
 		synctest.Wait()
-		d.Tell(notice("r99", run.Failed))
+		d.Audience().Tell(notice("r99", run.Failed))
 		stop()
 		if got := target.states()[50:]; !slices.Equal(got, []string{"r99 running", "r99 failed"}) {
 			t.Errorf("got %q", got)
@@ -91,9 +91,9 @@ func TestOutlivesAnOutage(t *testing.T) {
 		d := dispatcher(t, Options{Routes: []Route{{Target: target}}, Log: log.logger()})
 		stop := running(t, d)
 		for i := range 20 {
-			d.Tell(notice(fmt.Sprintf("r%02d", i), run.Running))
+			d.Audience().Tell(notice(fmt.Sprintf("r%02d", i), run.Running))
 			time.Sleep(10 * time.Minute)
-			d.Tell(notice(fmt.Sprintf("r%02d", i), run.Passed))
+			d.Audience().Tell(notice(fmt.Sprintf("r%02d", i), run.Passed))
 		}
 		if n := target.calls(); n < 20 || n > 100 {
 			t.Errorf("tried %d times in over three hours", n)
@@ -116,7 +116,7 @@ func TestObeysTheFarEnd(t *testing.T) {
 		target := &fake{fail: limit.fail}
 		d := dispatcher(t, Options{Routes: []Route{{Target: target}}})
 		stop := running(t, d)
-		d.Tell(notice("r1", run.Passed))
+		d.Audience().Tell(notice("r1", run.Passed))
 		time.Sleep(20*time.Minute - time.Millisecond)
 		if n := target.calls(); n != 1 {
 			t.Errorf("%d calls, one was allowed", n)
@@ -138,7 +138,7 @@ func TestBacksOffFromAFarEndThatIsAlwaysBusy(t *testing.T) {
 		}}
 		d := dispatcher(t, Options{Routes: []Route{{Target: target}}})
 		stop := running(t, d)
-		d.Tell(notice("r1", run.Passed))
+		d.Audience().Tell(notice("r1", run.Passed))
 		time.Sleep(10 * time.Minute)
 		if n := target.calls(); n > 25 {
 			t.Errorf("%d calls in ten minutes", n)
@@ -164,8 +164,8 @@ func TestOneBadNoticeDoesNotBlockTheOthers(t *testing.T) {
 			return nil
 		}})
 		stop := running(t, d)
-		d.Tell(notice("bad", run.Passed))
-		d.Tell(notice("good", run.Passed))
+		d.Audience().Tell(notice("bad", run.Passed))
+		d.Audience().Tell(notice("good", run.Passed))
 		time.Sleep(5 * time.Minute)
 		if got := target.states(); !slices.Equal(got, []string{"good passed"}) {
 			t.Errorf("told %q", got)
@@ -197,21 +197,21 @@ func TestReports(t *testing.T) {
 			return nil
 		}})
 		stop := running(t, d)
-		d.Tell(notice("r1", run.Running))
+		d.Audience().Tell(notice("r1", run.Running))
 		time.Sleep(time.Minute)
 		admin.set(nil)
 		time.Sleep(longWait * 2)
-		d.Tell(notice("r1", run.Passed)) // nothing new: the same message says it
+		d.Audience().Tell(notice("r1", run.Passed)) // nothing new: the same message says it
 		synctest.Wait()
 		far.set(&Error{Message: "no such webhook", Final: true})
-		d.Tell(notice("r2", run.Running))
-		d.Tell(notice("r3", run.Running))
+		d.Audience().Tell(notice("r2", run.Running))
+		d.Audience().Tell(notice("r3", run.Running))
 		synctest.Wait()
 		far.set(nil)
-		d.Tell(notice("r2", run.Failed))
+		d.Audience().Tell(notice("r2", run.Failed))
 		synctest.Wait()
 		far.set(errors.New("away"))
-		d.Tell(notice("r4", run.Failed))
+		d.Audience().Tell(notice("r4", run.Failed))
 		time.Sleep(10 * time.Minute)
 		far.set(nil)
 		time.Sleep(longWait * 2)
@@ -242,7 +242,7 @@ func TestReportsOutliveARestart(t *testing.T) {
 	options.Report = func(context.Context, Result) error { tried <- struct{}{}; return errors.New("admin is away") }
 	d := dispatcher(t, options)
 	stop := running(t, d)
-	d.Tell(notice("r1", run.Failed))
+	d.Audience().Tell(notice("r1", run.Failed))
 	<-tried
 	stop()
 	got := make(chan Result, 10)
@@ -262,8 +262,8 @@ func TestARefusedReportIsDropped(t *testing.T) {
 		return &Error{Message: "no such run", Final: true}
 	}})
 	stop := running(t, d)
-	d.Tell(notice("r1", run.Failed))
-	d.Tell(notice("r2", run.Failed))
+	d.Audience().Tell(notice("r1", run.Failed))
+	d.Audience().Tell(notice("r2", run.Failed))
 	if one, two := <-got, <-got; one != "r1" || two != "r2" {
 		t.Errorf("got %s, %s", one, two)
 	}
@@ -277,7 +277,7 @@ func TestAFullQueueIsReported(t *testing.T) {
 	log := &logs{}
 	d := dispatcher(t, Options{Routes: []Route{{Target: &fake{}}}, Most: 2, Log: log.logger(), Report: func(context.Context, Result) error { return nil }})
 	for i := range 4 {
-		d.Tell(notice(fmt.Sprint("r", i), run.Failed))
+		d.Audience().Tell(notice(fmt.Sprint("r", i), run.Failed))
 	}
 	if n := d.reports.len(); n != 2 {
 		t.Errorf("%d reports wait, want 2", n)
@@ -296,7 +296,7 @@ func TestATargetThatHangsHoldsUpNobody(t *testing.T) {
 		stop := running(t, d)
 		start := time.Now()
 		for i := range 50 {
-			d.Tell(notice(fmt.Sprint("r", i), run.Passed))
+			d.Audience().Tell(notice(fmt.Sprint("r", i), run.Passed))
 		}
 		if d := time.Since(start); d != 0 {
 			t.Errorf("telling took %v", d)
@@ -316,8 +316,8 @@ func TestAStopTellsWhatItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := &fake{}
 		d := dispatcher(t, Options{Routes: []Route{{Target: target}}})
-		d.Tell(notice("r1", run.Passed))
-		d.Tell(notice("r2", run.Passed))
+		d.Audience().Tell(notice("r1", run.Passed))
+		d.Audience().Tell(notice("r2", run.Passed))
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // stopped before it started
 		start := time.Now()
@@ -329,7 +329,7 @@ func TestAStopTellsWhatItCan(t *testing.T) {
 		}
 		for _, err := range []error{errors.New("away"), &Error{Message: "limited", After: time.Second, Busy: true, Reached: true}} {
 			target.fail = (&flaky{err: err}).fail
-			d.Tell(notice("r3", run.Passed))
+			d.Audience().Tell(notice("r3", run.Passed))
 			start = time.Now()
 			if err := d.Run(ctx); err != nil || time.Since(start) != 0 || d.Waiting()["fake"] != 1 {
 				t.Errorf("took %v, waiting %v, %v", time.Since(start), d.Waiting(), err)
@@ -368,9 +368,9 @@ func TestAStopDoesNotWaitForALimit(t *testing.T) {
 		target, d, stop := start(first)
 		_, another, stopAnother := start(other)
 		lane.Hold(time.Hour)
-		d.Tell(notice("r1", run.Passed))
+		d.Audience().Tell(notice("r1", run.Passed))
 		synctest.Wait()
-		another.Tell(notice("r2", run.Passed)) // waits for the turn of the first
+		another.Audience().Tell(notice("r2", run.Passed)) // waits for the turn of the first
 		synctest.Wait()
 		began := time.Now()
 		stopAnother()
@@ -401,7 +401,7 @@ func TestAStopDoesNotWaitForALimit(t *testing.T) {
 func TestRunsOnceAtATime(t *testing.T) {
 	d := dispatcher(t, Options{Routes: []Route{{Target: &fake{}}}})
 	stop := running(t, d)
-	d.Tell(notice("r1", run.Passed))
+	d.Audience().Tell(notice("r1", run.Passed))
 	waitUntil(t, func() bool { return len(d.Waiting()) == 0 })
 	if err := d.Run(t.Context()); err == nil || err.Error() != "notices are being told already" {
 		t.Errorf("got %v", err)
@@ -415,13 +415,13 @@ func TestOlderNewsThanWhatIsKnownIsNotTold(t *testing.T) {
 	target := &fake{}
 	d := dispatcher(t, Options{Routes: []Route{{Target: target}}})
 	stop := running(t, d)
-	d.Tell(notice("r1", run.Failed))
-	waitUntil(t, func() bool { return len(target.states()) == 1 })
-	d.Tell(notice("r1", run.Running)) // as a listener might after a restart
+	d.Audience().Tell(notice("r1", run.Failed))
+	waitUntil(t, func() bool { return len(target.states()) == 1 && len(d.Waiting()) == 0 })
+	d.Audience().Tell(notice("r1", run.Running)) // as a listener might after a restart
 	if w := d.Waiting(); len(w) != 0 {
 		t.Errorf("waiting: %v", w)
 	}
-	d.Tell(notice("r1", run.Passed)) // another end of the same attempt: it was lost, and came back
+	d.Audience().Tell(notice("r1", run.Passed)) // another end of the same attempt: it was lost, and came back
 	waitUntil(t, func() bool { return len(target.states()) == 2 })
 	stop()
 }
@@ -433,7 +433,7 @@ func TestGoesOnWithWhatAnotherListenerNoted(t *testing.T) {
 	stop := running(t, d)
 	n := notice("r1", run.Lost)
 	n.Memos = map[string]string{"fake": "message 7", "other": "x"}
-	d.Tell(n)
+	d.Audience().Tell(n)
 	if memo := <-memos; memo != "message 7" {
 		t.Errorf("the memo was %q", memo)
 	}
@@ -463,7 +463,7 @@ func TestTellRefusesWhatIsNoNews(t *testing.T) {
 	} {
 		n := notice("r1", run.Passed)
 		change(&n)
-		d.Tell(n)
+		d.Audience().Tell(n)
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s", want)
 		}
@@ -501,8 +501,8 @@ func TestManyAtOnce(t *testing.T) {
 		tellers.Go(func() {
 			for j := range 20 {
 				id := fmt.Sprintf("r%d-%02d", i, j)
-				d.Tell(notice(id, run.Running))
-				d.Tell(notice(id, run.Failed))
+				d.Audience().Tell(notice(id, run.Running))
+				d.Audience().Tell(notice(id, run.Failed))
 			}
 		})
 	}

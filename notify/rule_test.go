@@ -23,7 +23,7 @@ func TestRules(t *testing.T) {
 		var got []string
 		for i, state := range results {
 			n := notice(fmt.Sprintf("r%02d", i), state)
-			d.Tell(n)
+			d.Audience().Tell(n)
 			got = append(got, verdictOf(t, d, n.Run))
 		}
 		if got := strings.Join(got, " "); got != want {
@@ -59,7 +59,7 @@ func TestRulesLookAtOneRefAtATime(t *testing.T) {
 	tell := func(id, ref string, state run.State) string {
 		n := notice(id, state)
 		n.Event.Ref = ref
-		d.Tell(n)
+		d.Audience().Tell(n)
 		return verdictOf(t, d, id)
 	}
 	for i, step := range []struct {
@@ -86,18 +86,18 @@ func TestTheSameEndToldAgainIsDecidedAsBefore(t *testing.T) {
 		open := func() *Dispatcher {
 			return dispatcher(t, Options{Dir: dir, Routes: []Route{{&fake{}, when}}})
 		}
-		open().Tell(notice("r1", run.Failed))
+		open().Audience().Tell(notice("r1", run.Failed))
 		if got := verdictOf(t, open(), "r1"); got != "called" {
 			t.Fatalf("%s: got %s", when, got)
 		}
 		d := open()
-		d.Tell(notice("r1", run.Failed))
+		d.Audience().Tell(notice("r1", run.Failed))
 		if got := verdictOf(t, d, "r1"); got != "called" {
 			t.Errorf("%s: told again it is %s", when, got)
 		}
-		d.Tell(notice("r2", run.Passed))
+		d.Audience().Tell(notice("r2", run.Passed))
 		d = open()
-		d.Tell(notice("r2", run.Passed))
+		d.Audience().Tell(notice("r2", run.Passed))
 		if got := verdictOf(t, d, "r2"); got != "recovered" {
 			t.Errorf("%s: the recovery told again is %s", when, got)
 		}
@@ -107,7 +107,7 @@ func TestTheSameEndToldAgainIsDecidedAsBefore(t *testing.T) {
 func TestStartsAreToldOnlyByAlways(t *testing.T) {
 	for when, want := range map[When]string{Always: "told", Change: "-", Failure: "-"} {
 		d := dispatcher(t, Options{Routes: []Route{{&fake{}, when}}})
-		d.Tell(notice("r1", run.Running))
+		d.Audience().Tell(notice("r1", run.Running))
 		if got := verdictOf(t, d, "r1"); got != want {
 			t.Errorf("%s: got %s, want %s", when, got, want)
 		}
@@ -120,15 +120,15 @@ func TestWhatWasToldIsKeptTrue(t *testing.T) {
 	d := dispatcher(t, Options{Routes: []Route{{target, Failure}}})
 	stop := running(t, d)
 	defer stop()
-	d.Tell(notice("r1", run.Lost))
+	d.Audience().Tell(notice("r1", run.Lost))
 	waitUntil(t, func() bool { return len(target.states()) == 1 })
 	again := notice("r1", run.Running)
 	again.Attempt = 2
-	d.Tell(again)
+	d.Audience().Tell(again)
 	waitUntil(t, func() bool { return len(target.states()) == 2 })
 	again = notice("r1", run.Passed)
 	again.Attempt = 2
-	d.Tell(again)
+	d.Audience().Tell(again)
 	waitUntil(t, func() bool { return len(target.states()) == 3 })
 	for i, want := range []string{"true true", "false false", "false false"} {
 		if got := fmt.Sprint(target.told[i].Due, target.told[i].Call); got != want {
@@ -141,7 +141,7 @@ func TestQuietCallsNobody(t *testing.T) {
 	d := dispatcher(t, Options{Routes: []Route{{&fake{}, Failure}}})
 	n := notice("r1", run.Lost)
 	n.Quiet = true
-	d.Tell(n)
+	d.Audience().Tell(n)
 	if got := verdictOf(t, d, "r1"); got != "told" {
 		t.Errorf("got %s, want told", got)
 	}
@@ -153,7 +153,7 @@ func TestRulesForgetOldRefs(t *testing.T) {
 	for i, want := range []string{"called", "called", "called", "called"} {
 		n := notice(fmt.Sprint("r", i), run.Passed)
 		n.Event.Ref = fmt.Sprint("refs/heads/", i%3)
-		d.Tell(n)
+		d.Audience().Tell(n)
 		if got := verdictOf(t, d, n.Run); got != want {
 			t.Errorf("%d: got %s, want %s", i, got, want)
 		}

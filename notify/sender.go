@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"lightspeed/run"
@@ -18,18 +20,50 @@ const (
 	giveUp    = 7 * 24 * time.Hour // after so long a notice to which the far end answers with errors is dropped
 )
 
-// sender tells one target.
+// sender tells the targets of one name: that of the newest audience, and those of older ones whose runs go on.
 type sender struct {
-	target Target
-	when   When
+	name   string
 	queue  *queue[Telling]
 	kept   *records
 	log    *slog.Logger
 	result func(Result)
 
+	mu      sync.Mutex
+	targets []joined // the newest last; at least one
+
 	// Used by the target's own goroutine only.
 	trouble  trouble
 	failures int // in a row
+}
+
+// joined is a target, and the audience that it belongs to.
+type joined struct {
+	audience string
+	target   Target
+}
+
+// maxJoined bounds how many targets of one name are known at once. What waits for one that is not is told to the newest.
+const maxJoined = 100
+
+func (s *sender) join(audience string, t Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.targets = append(s.targets, joined{audience, t})
+	if len(s.targets) > maxJoined {
+		s.targets = slices.Delete(s.targets, 0, 1)
+	}
+}
+
+// of returns an audience's target; the newest one when that audience is not known, as after a restart.
+func (s *sender) of(audience string) Target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.targets {
+		if j.audience == audience {
+			return j.target
+		}
+	}
+	return s.targets[len(s.targets)-1].target
 }
 
 func rankTelling(t *Telling) rank { return t.Notice.rank() }
@@ -71,9 +105,9 @@ func (s *sender) save(key string, k kept) error {
 	return nil
 }
 
-// put keeps a notice until it is told.
-func (s *sender) put(n Notice, before run.State) {
-	key, ok := s.target.Accept(&n)
+// put keeps a notice for an audience until it is told.
+func (s *sender) put(n Notice, before run.State, r Route, audience string) {
+	key, ok := r.Target.Accept(&n)
 	if !ok {
 		return
 	}
@@ -81,8 +115,9 @@ func (s *sender) put(n Notice, before run.State) {
 	if k.Told != nil && n.rank().below(*k.Told) {
 		return // an older state than the one that they know
 	}
-	t := s.when.decide(&n, before)
-	if !t.Due && k.Memo == "" && n.Memos[s.target.Name()] == "" && !s.queue.holds(key) {
+	t := r.When.decide(&n, before)
+	t.Audience = audience
+	if !t.Due && k.Memo == "" && n.Memos[s.name] == "" && !s.queue.holds(key) {
 		return // nothing was told that could be brought up to date
 	}
 	dropped, err := s.queue.put(key, t)
@@ -106,13 +141,13 @@ func (s *sender) dropped(n Notice) {
 func (s *sender) send(ctx context.Context, it item[Telling]) time.Duration {
 	k := s.load(it.Key)
 	if k.Memo == "" {
-		k.Memo = it.Value.Notice.Memos[s.target.Name()]
+		k.Memo = it.Value.Notice.Memos[s.name]
 	}
 	memo := NewMemo(k.Memo, func(text string) error {
 		k.Memo = text
 		return s.save(it.Key, k)
 	})
-	err := s.target.Send(ctx, it.Value, memo)
+	err := s.of(it.Value.Audience).Send(ctx, it.Value, memo)
 	k.Memo = memo.Get()
 	if err == nil {
 		s.told(it, k)
@@ -203,7 +238,7 @@ func (s *sender) reportOnce(k kept, n Notice, status Status, problem *Error) str
 
 func (s *sender) tellResult(n Notice, status Status, problem *Error, memo string) {
 	r := Result{
-		Target: s.target.Name(), Run: n.Run, Attempt: n.Attempt, State: n.State, Status: status, Memo: memo, At: time.Now().UTC(),
+		Target: s.name, Run: n.Run, Attempt: n.Attempt, State: n.State, Status: status, Memo: memo, At: time.Now().UTC(),
 	}
 	if problem != nil {
 		r.Error, r.Hint = problem.Message, problem.Hint

@@ -30,6 +30,8 @@ type Telling struct {
 	Due       bool   `json:"due"`       // false: only an earlier message about the run is brought up to date
 	Call      bool   `json:"call"`      // those who are to be called are called
 	Recovered bool   `json:"recovered"` // passed, and the last one on this ref had not
+
+	Audience string `json:"audience,omitempty"` // whom it is for, as long as the process lives that kept it
 }
 
 // Error is why something could not be told.

@@ -407,17 +407,17 @@ func TestTheNewestRunWins(t *testing.T) {
 	}
 	older, newer := notice("r1", run.Running), notice("r2", run.Running)
 	newer.QueuedAt = birth.Add(time.Hour)
-	d.Tell(older)
-	d.Tell(newer) // takes the place of the older, which was not told
+	d.Audience().Tell(older)
+	d.Audience().Tell(newer) // takes the place of the older, which was not told
 	passed := newer
 	passed.State, passed.FinishedAt = run.Passed, birth.Add(2*time.Hour)
 	tell(t, d)
-	d.Tell(passed)
+	d.Audience().Tell(passed)
 	lost := older
 	lost.State, lost.FinishedAt = run.Lost, birth.Add(3*time.Hour)
-	d.Tell(lost) // too late: another run has shown what the commit is
+	d.Audience().Tell(lost) // too late: another run has shown what the commit is
 	tell(t, d)
-	d.Tell(lost)
+	d.Audience().Tell(lost)
 	tell(t, d)
 	var got []string
 	for _, status := range s.Statuses() {

@@ -30,7 +30,7 @@ func TestFiftyRunsAtOnce(t *testing.T) {
 	for i := range 50 {
 		n := notice(fmt.Sprintf("r%02d", i), run.Running)
 		n.QueuedAt = birth.Add(time.Duration(i) * time.Second)
-		d.Tell(n)
+		d.Audience().Tell(n)
 	}
 	gate := make(chan struct{}) // Discord answers nobody while the ends are told
 	s.Before(func(r *http.Request) *discordtest.Answer {
@@ -48,7 +48,7 @@ func TestFiftyRunsAtOnce(t *testing.T) {
 		n := notice(fmt.Sprintf("r%02d", i), run.Passed)
 		n.QueuedAt = birth.Add(time.Duration(i) * time.Second)
 		n.Log.Text = []byte(strings.Repeat("a line of the log\n", notify.MaxTail/18))
-		d.Tell(n)
+		d.Audience().Tell(n)
 	}
 	took := time.Since(start)
 	if stuck.Stop() {

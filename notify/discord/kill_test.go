@@ -51,7 +51,7 @@ func tellUntilKilled(dir string) int {
 	for n := 0; ; n++ {
 		id := fmt.Sprintf("p%dn%d", os.Getpid(), n)
 		for _, state := range []run.State{run.Running, run.Failed} {
-			d.Tell(notice(id, state))
+			d.Audience().Tell(notice(id, state))
 			fmt.Println(id, state)
 			for d.Waiting()["discord"] > 5 || rand.N(3) == 0 && len(d.Waiting()) > 0 {
 				time.Sleep(time.Millisecond)
