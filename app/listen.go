@@ -102,7 +102,7 @@ func startListeners(life *lifecycle, stop Stop, v *voice, o ListenOptions, clien
 func (g *listeners) build(c config.Config, ready func()) (*listener.Listener, error) {
 	o := g.common
 	o.Config, o.Temporary, o.Log = c, c.Temporary, g.v.Log.With("role", "listener", "listener", c.Rules.Name)
-	o.Ready = ready
+	o.Ready, o.Changed = ready, func(err error) { g.swapped(c.Rules.Name, err) }
 	var err error
 	if o.State, err = stateOf(g.life, g.state, c); err != nil {
 		return nil, err

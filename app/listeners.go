@@ -24,16 +24,20 @@ type listeners struct {
 	ctx     context.Context // of all of them
 	running sync.WaitGroup
 
+	refused bool // the configs were, when they were read last
+
 	mu  sync.Mutex
 	all map[string]*member
 }
 
-// member is one listener, by its name: it is built anew for each config that it gets.
+// member is one listener, by its name.
 type member struct {
 	one    *listener.Listener
 	config config.Config
-	next   *config.Config     // what it is built with when its runs have ended; nil: it goes
 	stop   context.CancelFunc // of one, which then takes nothing new; nil before it is started
+
+	leaving bool           // it is gone from the configs
+	back    *config.Config // and came back before its runs had ended: it is built anew then
 }
 
 func newListeners(life *lifecycle, v *voice, o ListenOptions) *listeners {
@@ -74,7 +78,7 @@ func (g *listeners) start(stop Stop) {
 	g.mu.Unlock()
 	var following sync.WaitGroup
 	if g.source != nil {
-		following.Go(func() { g.follow(g.ctx) })
+		following.Go(func() { g.source.follow(g.ctx, g.reload) })
 	}
 	g.life.onStop("listeners", 0, func(context.Context) error {
 		drain()
@@ -84,76 +88,102 @@ func (g *listeners) start(stop Stop) {
 	})
 }
 
-// begin runs a listener, and again with the next config when it has one. g.mu is held.
+// begin runs a listener. g.mu is held.
 func (g *listeners) begin(m *member) {
-	ctx, stop := context.WithCancel(g.ctx)
-	m.stop, m.next = stop, &m.config
+	var ctx context.Context
+	ctx, m.stop = context.WithCancel(g.ctx)
 	g.running.Go(func() {
-		defer stop()
+		defer m.stop()
 		if err := m.one.Run(ctx); err != nil && ctx.Err() == nil {
 			g.life.fail(err)
 			return
 		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.again(m)
+		g.left(m)
 	})
 }
 
-// again builds a listener with its next config, when its runs have ended. g.mu is held.
-func (g *listeners) again(m *member) {
+// left forgets a listener that was gone from the configs, now that its runs have ended; or starts it again, when it has
+// come back. g.mu is held.
+func (g *listeners) left(m *member) {
+	name := m.config.Rules.Name
 	if g.ctx.Err() != nil {
 		return
 	}
-	name := m.config.Rules.Name
-	if m.next == nil {
-		delete(g.all, name)
+	delete(g.all, name)
+	if m.back == nil {
 		g.v.note("%s: is gone from the configs, and its runs have ended; `lightspeed listeners remove %s` has admin forget it", name, name)
 		return
 	}
-	one, err := g.build(*m.next, func() { g.v.note("%s: works by its new config", name) })
-	if err != nil {
-		g.life.fail(fmt.Errorf("listener %s cannot start with its new config: %w", name, err))
+	g.come(*m.back)
+}
+
+// come starts a listener that is new in the configs. g.mu is held.
+func (g *listeners) come(c config.Config) {
+	if err := g.add(c, func() {}); err != nil {
+		g.v.note("%s: cannot start: %v", c.Rules.Name, err)
+		g.v.Log.Error("listener cannot start", "listener", c.Rules.Name, "err", err)
 		return
 	}
-	m.one, m.config = one, *m.next
-	g.begin(m)
+	g.begin(g.all[c.Rules.Name])
 }
 
 // change brings the listeners in line with configs that were checked, and reports whether any was not: new ones
-// start; changed ones, and those that are gone, take nothing new and let their runs end first.
+// start, changed ones are swapped, and those that are gone take nothing new and let their runs end.
 func (g *listeners) change(configs []config.Config) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	changed, there := false, map[string]bool{}
 	for _, c := range configs {
-		name := c.Rules.Name
-		there[name] = true
-		m := g.all[name]
-		switch {
-		case m == nil:
-			if err := g.add(c, func() {}); err != nil {
-				g.v.Log.Error("listener cannot start", "listener", name, "err", err)
-				continue
-			}
-			g.begin(g.all[name])
-		case m.next != nil && reflect.DeepEqual(*m.next, c):
-			continue
-		default:
-			g.v.note("%s: its config has changed: takes nothing new until its runs have ended: %s", name, runs(m.one.Running()))
-			m.next = &c
-			m.stop()
-		}
-		changed = true
+		there[c.Rules.Name] = true
+		changed = g.changeOne(c) || changed
 	}
 	for name, m := range g.all {
-		if !there[name] && m.next != nil {
-			g.v.note("%s: is gone from the configs: takes nothing new and finishes what runs: %s", name, runs(m.one.Running()))
-			m.next, changed = nil, true
-			m.stop()
+		if there[name] || m.leaving && m.back == nil {
+			continue
 		}
+		g.v.note("%s: is gone from the configs: takes nothing new and finishes what runs: %s", name, runs(m.one.Running()))
+		m.leaving, m.back, changed = true, nil, true
+		m.stop()
 	}
 	return changed
+}
+
+// changeOne brings one listener in line with its config, and reports whether it was not. g.mu is held.
+func (g *listeners) changeOne(c config.Config) bool {
+	m := g.all[c.Rules.Name]
+	switch {
+	case m == nil:
+		g.come(c)
+	case m.leaving && m.back != nil && reflect.DeepEqual(*m.back, c), !m.leaving && reflect.DeepEqual(m.config, c):
+		return false
+	case m.leaving:
+		g.v.note("%s: is in the configs again, and starts when its runs have ended: %s", c.Rules.Name, runs(m.one.Running()))
+		m.back = &c
+	default:
+		g.swap(m, c)
+	}
+	return true
+}
+
+// swap gives a listener another config, while it works. g.mu is held.
+func (g *listeners) swap(m *member, c config.Config) {
+	if err := m.one.Change(c); err != nil { // it was checked: something has happened since
+		g.v.note("%s: its changed config is refused; it goes on as it was: %v", c.Rules.Name, err)
+		g.v.Log.Error("changed config is refused", "listener", c.Rules.Name, "err", err)
+		return
+	}
+	m.config = c
+}
+
+// swapped says what admin said to a changed config.
+func (g *listeners) swapped(name string, err error) {
+	if err != nil {
+		g.v.note("%s: admin refuses its changed config; it goes on as it was: %v", name, err)
+		return
+	}
+	g.v.note("%s: works by its changed config; runs that are under way keep theirs", name)
 }
 
 // current returns the listeners that there are now.

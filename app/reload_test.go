@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,70 +28,137 @@ func swap(t *testing.T, file, text string) {
 	}
 }
 
-// reloading starts everything in one process, with a config file that is followed.
-func reloading(t *testing.T, file string) (p *process, client *api.Client, asked chan os.Signal, notes, ready *lines) {
+// world is everything in one process, with a config file that is followed.
+type world struct {
+	*process
+	client *api.Client
+	file   string
+	state  string
+	asked  chan os.Signal
+	notes  *lines
+	ready  *lines
+}
+
+// reloading starts a world of the listener "a".
+func reloading(t *testing.T, text string) *world {
 	t.Helper()
-	ready, notes = &lines{more: make(chan struct{})}, &lines{more: make(chan struct{})}
-	out := Output{Ready: ready, Notes: notes, Log: slog.New(slog.DiscardHandler)}
-	asked = make(chan os.Signal)
+	w := &world{
+		file: filepath.Join(t.TempDir(), "a.json"), state: t.TempDir(), asked: make(chan os.Signal),
+		notes: &lines{more: make(chan struct{})}, ready: &lines{more: make(chan struct{})},
+	}
+	swap(t, w.file, text)
 	load := func() ([]config.Config, error) {
-		configs, _, err := config.Load(file)
+		configs, _, err := config.Load(w.file)
 		return configs, err
 	}
+	source := NewSource([]string{w.file}, load, w.asked)
 	configs, err := load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p = start(func(stop Stop) error {
+	out := Output{Ready: w.ready, Notes: w.notes, Log: slog.New(slog.DiscardHandler)}
+	w.process = start(func(stop Stop) error {
 		return Up(stop, out, UpOptions{
-			Addr: "127.0.0.1:0", HooksAddr: "127.0.0.1:0", State: t.TempDir(), Configs: configs, InsecureNoSecret: true, SpoolMax: 1 << 30,
-			Source: &Source{Files: []string{file}, Load: load, Asked: asked},
+			Addr: "127.0.0.1:0", HooksAddr: "127.0.0.1:0", State: w.state, Configs: configs, InsecureNoSecret: true, SpoolMax: 1 << 30,
+			Source: source,
 		})
 	})
-	client, err = NewClient(ClientOptions{Admin: ready.wait(t, "ready admin ")})
+	w.client, err = NewClient(ClientOptions{Admin: w.ready.wait(t, "ready admin ")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ready.wait(t, "ready listen a")
-	return p, client, asked, notes, ready
+	w.ready.wait(t, "ready listen a")
+	return w
 }
 
-// TestHundredReloads: the config is swapped 100 times while 100 deliveries come in, and each is run, once.
-func TestHundredReloads(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a.json")
-	text := func(version int) string {
-		return fmt.Sprintf(`{"name": "a", "repos": ["me/a"], "exec": "echo %d", "concurrency": 4, "share_cwd": true}`, version)
+// reload puts a text in the config's place, and asks that it be read.
+func (w *world) reload(t *testing.T, text string) {
+	t.Helper()
+	swap(t, w.file, text)
+	w.asked <- syscall.SIGHUP
+}
+
+// push hands in a delivery that is to lead to one run, and returns that.
+func (w *world) push(t *testing.T, id, branch string) string {
+	t.Helper()
+	body, err := event.MakePush(event.PushSpec{Repo: "me/a", Branch: branch, Nonce: id})
+	if err != nil {
+		t.Fatal(err)
 	}
-	swap(t, file, text(0))
-	p, client, asked, _, _ := reloading(t, file)
-	for i := range 100 {
-		swap(t, file, text(i+1))
-		asked <- syscall.SIGHUP
-		body, err := event.MakePush(event.PushSpec{Repo: "me/a", Branch: "main", Nonce: fmt.Sprint(i)})
+	receipt, err := w.client.Deliver(t.Context(), event.Delivery{ID: id, Event: "push", ContentType: "application/json", Body: body})
+	if err != nil || len(receipt.Runs) != 1 {
+		t.Fatalf("%+v, %v", receipt, err)
+	}
+	return receipt.Runs[0].ID
+}
+
+// ended waits for the end of a run.
+func (w *world) ended(t *testing.T, id string) run.Run {
+	t.Helper()
+	for {
+		r, err := w.client.Run(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := event.Delivery{ID: fmt.Sprint("d", i), Event: "push", ContentType: "application/json", Body: body}
-		if receipt, err := client.Deliver(t.Context(), d); err != nil || len(receipt.Runs) != 1 {
-			t.Fatalf("%+v, %v", receipt, err)
+		if r.Status.Ended() {
+			return r
 		}
+		time.Sleep(10 * time.Millisecond)
 	}
-	var list api.List[run.Run]
-	for passed := 0; passed < 100; time.Sleep(20 * time.Millisecond) {
-		var err error
-		if list, err = client.Runs(t.Context(), api.RunFilter{Limit: 200}); err != nil {
-			t.Fatal(err)
-		}
-		passed = 0
-		for _, r := range list.Items {
-			if r.Status == run.Passed {
-				passed++
-			} else if r.Status.Ended() {
-				t.Fatalf("run %s is %s: %v", r.ID, r.Status, *r.Reason)
-			}
-		}
+}
+
+// log is what a run has printed.
+func (w *world) log(t *testing.T, id string) string {
+	t.Helper()
+	body, err := w.client.Log(t.Context(), id, api.LogQuery{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, r := range list.Items {
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// version is a config whose rules, and what it prints, say which it is.
+func version(n int) string {
+	return fmt.Sprintf(`{"name": "a", "repos": ["me/a"], "branches": ["main", "v%d"], "exec": "echo %d", "concurrency": 4, "share_cwd": true}`, n, n)
+}
+
+// inForce is the version whose rules hold at admin.
+func (w *world) inForce(t *testing.T) (n int) {
+	t.Helper()
+	l, err := w.client.Listener(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(l.Settings.Rules.Branches[1], "v%d", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestHundredReloads: the config is swapped 100 times while 100 deliveries come in. Each is run, once, by no older config
+// than the one that held when it came in, and at the end the newest holds, and nothing is left over.
+func TestHundredReloads(t *testing.T) {
+	w := reloading(t, version(0))
+	atLeast, ids := map[string]int{}, []string{}
+	for i := range 100 {
+		w.reload(t, version(i+1))
+		held := w.inForce(t)
+		id := w.push(t, fmt.Sprint("d", i), "main")
+		ids, atLeast[id] = append(ids, id), held
+	}
+	for _, id := range ids {
+		r, by := w.ended(t, id), 0
+		if r.Status != run.Passed {
+			t.Fatalf("run %s is %s: %v", id, r.Status, *r.Reason)
+		}
+		if _, err := fmt.Sscanln(w.log(t, id), &by); err != nil || by < atLeast[id] || by > 100 {
+			t.Errorf("run %s was run by version %d, and came in under %d: %v", id, by, atLeast[id], err)
+		}
 		begun := 0
 		for _, a := range r.Attempts {
 			if a.Status != run.NotStarted {
@@ -98,43 +166,124 @@ func TestHundredReloads(t *testing.T) {
 			}
 		}
 		if begun != 1 {
-			t.Errorf("run %s was started %d times", r.ID, begun)
+			t.Errorf("run %s was started %d times", id, begun)
 		}
 	}
-	if len(list.Items) != 100 {
-		t.Errorf("%d runs", len(list.Items))
+	for w.inForce(t) != 100 {
+		time.Sleep(10 * time.Millisecond)
 	}
-	if err := p.stop(); err != nil {
+	if l, err := w.client.Listener(t.Context(), "a"); err != nil || len(l.Instances) != 1 || !l.Connected || l.Queued+l.Running+l.Held > 0 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	if list, err := w.client.Runs(t.Context(), api.RunFilter{Limit: 200}); err != nil || len(list.Items) != 100 {
+		t.Errorf("%d runs, %v", len(list.Items), err)
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(filepath.Join(w.state, "listener", "a", "attempts")); err != nil || len(left) > 0 {
+		t.Errorf("the journal holds %v, %v", left, err)
+	}
+}
+
+// TestSwapWhileARunGoesOn: new rules and a new concurrency hold at once, and the run keeps the config that it started with.
+func TestSwapWhileARunGoesOn(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	w := reloading(t, fmt.Sprintf(
+		`{"name": "a", "repos": ["me/a"], "exec": ["echo begun; while [ ! -e %s ]; do sleep 0.02; done", "echo $V"], "env": {"V": "old"}}`, gate))
+	first := w.push(t, "d1", "main")
+	for w.log(t, first) == "" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	unwanted := w.push(t, "d2", "dev")
+	w.reload(t, `{"name": "a", "repos": ["me/a"], "branches": ["main"], "exec": "echo $V", "env": {"V": "new"}, "concurrency": 2, "share_cwd": true}`)
+	w.notes.wait(t, "lightspeed: a: works by its changed config; runs that are under way keep theirs")
+
+	r := w.ended(t, unwanted)
+	if want := "the listener's rules have changed and no longer match: "; r.Status != run.Cancelled || !strings.HasPrefix(*r.Reason, want) {
+		t.Errorf("a run that waited is %s: %s", r.Status, *r.Reason)
+	}
+	second := w.push(t, "d3", "main")
+	if r := w.ended(t, second); r.Status != run.Passed || w.log(t, second) != "new\n" {
+		t.Errorf("by the new config: %s, %q", r.Status, w.log(t, second))
+	}
+	if r, err := w.client.Run(t.Context(), first); err != nil || r.Status != run.Running {
+		t.Errorf("the run that was under way is %s, %v", r.Status, err)
+	}
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.ended(t, first); r.Status != run.Passed || w.log(t, first) != "begun\nold\n" {
+		t.Errorf("the run that was under way: %s, %q", r.Status, w.log(t, first))
+	}
+	if err := w.stop(); err != nil {
 		t.Error(err)
 	}
 }
 
 // TestReload: a changed file is seen without a signal; a broken one changes nothing; listeners come and go with it.
 func TestReload(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "a.json")
 	const a, b = `{"name": "a", "repos": ["me/a"], "exec": "true"}`, `{"name": "b", "repos": ["me/b"], "exec": "true"}`
-	swap(t, file, a)
-	p, client, asked, notes, ready := reloading(t, file)
-	swap(t, file, "["+a+", "+b+"]")
-	ready.wait(t, "ready listen b")
+	w := reloading(t, a)
+	swap(t, w.file, "["+a+", "+b+"]")
+	w.ready.wait(t, "ready listen b")
 
-	swap(t, file, `{"name": "a", "exce": "true"}`)
-	notes.wait(t, "lightspeed: the configs have changed and are refused; the listeners go on as they are:")
-	if text := notes.String(); !strings.Contains(text, file+`:1:15: unknown key "exce"`) {
-		t.Errorf("it said %s", text)
+	for _, wrong := range []struct{ text, says string }{
+		{`{"name": "a", "exce": "true"}`, `:1:15: unknown key "exce"`},
+		{`[{"name": "a", "exec": "false"}, {"name": "b", "exec": "true", "lock_file": "none/lock"}]`, `none/lock of listener "b": open `},
+		{`[{"name": "a", "exec": "false"}, {"name": "b", "exec": "true", "cwd": "none"}]`, `cwd of listener "b": stat `},
+	} {
+		w.reload(t, wrong.text)
+		w.notes.wait(t, "lightspeed: the configs have changed and are refused; the listeners go on as they are:")
+		for !strings.Contains(w.notes.String(), wrong.says) {
+			time.Sleep(10 * time.Millisecond)
+		}
 	}
-	if l, err := client.Listener(t.Context(), "b"); err != nil || !l.Connected {
-		t.Errorf("after a broken config: %+v, %v", l, err)
+	for _, name := range []string{"a", "b"} {
+		if l, err := w.client.Listener(t.Context(), name); err != nil || !l.Connected || l.Revision != 1 {
+			t.Errorf("after broken configs: %+v, %v", l, err)
+		}
 	}
-	swap(t, file, b)
-	asked <- syscall.SIGHUP
-	notes.wait(t, "lightspeed: a: is gone from the configs, and its runs have ended;")
-	swap(t, file, strings.Replace(b, "me/b", "me/c", 1))
-	notes.wait(t, "lightspeed: b: works by its new config")
-	if l, err := client.Listener(t.Context(), "b"); err != nil || l.Settings.Rules.Repos[0] != "me/c" {
+	w.reload(t, "["+a+", "+b+"]")
+	w.notes.wait(t, "lightspeed: the configs are read and have no mistake; the listeners are as they were")
+	w.reload(t, b)
+	w.notes.wait(t, "lightspeed: a: is gone from the configs, and its runs have ended;")
+	swap(t, w.file, strings.Replace(b, "me/b", "me/c", 1))
+	w.notes.wait(t, "lightspeed: b: works by its changed config")
+	if l, err := w.client.Listener(t.Context(), "b"); err != nil || l.Settings.Rules.Repos[0] != "me/c" {
 		t.Errorf("after a change: %+v, %v", l, err)
 	}
-	if err := p.stop(); err != nil {
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestListenerComesBack: one that is taken out while a run goes on, and put in again, starts when that has ended.
+func TestListenerComesBack(t *testing.T) {
+	gate := filepath.Join(t.TempDir(), "gate")
+	a := fmt.Sprintf(`{"name": "a", "repos": ["me/a"], "exec": "while [ ! -e %s ]; do sleep 0.02; done"}`, gate)
+	w := reloading(t, a)
+	first := w.push(t, "d1", "main")
+	for {
+		if r, err := w.client.Run(t.Context(), first); err != nil || r.Status == run.Running {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.reload(t, `{"name": "b", "repos": ["me/b"], "exec": "true"}`)
+	w.notes.wait(t, "lightspeed: a: is gone from the configs: takes nothing new and finishes what runs: 1 run")
+	w.reload(t, a)
+	w.notes.wait(t, "lightspeed: a: is in the configs again, and starts when its runs have ended: 1 run")
+	second := w.push(t, "d2", "main")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{first, second} {
+		if r := w.ended(t, id); r.Status != run.Passed {
+			t.Errorf("%s: %v", r.Status, *r.Reason)
+		}
+	}
+	if err := w.stop(); err != nil {
 		t.Error(err)
 	}
 }

@@ -38,8 +38,9 @@ At the first SIGINT or SIGTERM it takes nothing new and finishes what runs; at t
 the third it leaves. With --drain-timeout it cancels by itself: choose it shorter than what the service manager
 waits before it kills (systemd: TimeoutStopSec, with KillMode=mixed; Docker: stop_grace_period).
 
-When a config file changes, and at SIGHUP, the configs are read anew: listeners that are new start, those that changed
-or are gone take nothing new and finish what runs. Configs with a mistake are refused, and all goes on as it was.
+When a config file changes, and at SIGHUP, the configs are read anew: those that changed hold at once for what comes in,
+and runs that are under way keep theirs; listeners that are new start, those that are gone take nothing new and finish
+what runs. Configs with a mistake are refused, and all goes on as it was.
 
 Examples:
   lightspeed listen test
@@ -48,11 +49,12 @@ Examples:
   lightspeed listen --admin https://10.0.0.5:8443 --tls-ca ca.pem --token-file token deploy.json`,
 		Flags: flags([]urfave.Flag{rabbitHost, drainTimeoutFlag()}, []setting{adminURL, token, rabbitURL, stateFolder, tlsCA, metricsAddr}, logging),
 		Action: func(c *urfave.Context) error {
+			source := p.source(c)
 			configs, err := p.configs(c, true)
 			if err != nil {
 				return err
 			}
-			o := app.ListenOptions{Configs: configs, Source: p.source(c), DiscordAPI: p.getenv(discordAPI), MetricsAddr: p.value(c, metricsAddr)}
+			o := app.ListenOptions{Configs: configs, Source: source, DiscordAPI: p.getenv(discordAPI), MetricsAddr: p.value(c, metricsAddr)}
 			if o.Client, err = p.clientOptions(c); err != nil {
 				return err
 			}
@@ -75,7 +77,7 @@ Examples:
 }
 
 // source lets the configs that a command's arguments name be read anew: when a file changes, and at SIGHUP. It is
-// nil when only the built-in one is named.
+// nil when only the built-in one is named. It is made before they are read first.
 func (p *program) source(c *urfave.Context) *app.Source {
 	var files []string
 	for _, arg := range c.Args().Slice() {
@@ -88,7 +90,7 @@ func (p *program) source(c *urfave.Context) *app.Source {
 	}
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
-	return &app.Source{Files: files, Asked: asked, Load: func() ([]config.Config, error) { return p.configs(c, true) }}
+	return app.NewSource(files, func() ([]config.Config, error) { return p.configs(c, true) }, asked)
 }
 
 // configs loads the configs that a command's arguments name; builtin lets "test" be one of them. Warnings go

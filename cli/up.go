@@ -22,6 +22,7 @@ Examples:
 			&urfave.BoolFlag{Name: "insecure-no-secret", Usage: "take deliveries that nobody signed"},
 		), []setting{adminAddr, hooksAddr, publicURL, webhookSecret, stateFolder, adminToken, hooksToken, listenerToken}, keeping, recovering, tlsServer, logging),
 		Action: func(c *urfave.Context) error {
+			source := p.source(c)
 			configs, err := p.configs(c, true)
 			if err != nil {
 				return err
@@ -30,7 +31,7 @@ Examples:
 			if err != nil {
 				return err
 			}
-			o.Configs, o.Source = configs, p.source(c)
+			o.Configs, o.Source = configs, source
 			out, err := p.output(c, logLevel)
 			if err != nil {
 				return err

@@ -99,6 +99,9 @@ var points = []point{
 	{name: "listener.finished", role: "listener", play: pushes},
 	{name: "journal.claim.removed", role: "listener", play: pushes},
 	{name: "journal.removed", role: "listener", play: pushes},
+	// A listener whose config is swapped while a run goes on: the second registration tells of it.
+	{name: "listener.swapped", role: "listener", play: reloaded, first: "lost"},
+	{name: "listener.registered", nth: 2, role: "listener", play: reloaded, first: "lost"},
 	// A listener whose runs have a fresh tree each, and keep a file.
 	{name: "listener.workspace.made", role: "listener", play: built, first: "lost"},
 	{name: "listener.keeping", role: "listener", play: built},

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"lightspeed/api"
@@ -116,6 +117,21 @@ func judged(w *world, p point) {
 	if len(text(r.Reason)) < len(why) || text(r.Reason)[:len(why)] != why {
 		w.t.Errorf("cancelled, since %q", text(r.Reason))
 	}
+}
+
+// reloaded: a listener's config is swapped while a run of it goes on. The newest rules hold in the end, whether or not
+// admin had been told of them.
+func reloaded(w *world, p point) {
+	w.upAll(p)
+	r := w.runOf(w.send("gate"))
+	w.send("other")
+	w.awaitLog(r.ID, 1, half(r.ID, 1))
+	w.config("machine", settings{"branches": []string{"**"}})
+	w.listeners[0].Signal(syscall.SIGHUP)
+	w.await("the newest rules at admin", func() bool {
+		l, err := w.api.Listener(w.t.Context(), "job")
+		return err == nil && len(l.Settings.Rules.Branches) == 1 && l.Settings.Rules.Branches[0] == "**"
+	})
 }
 
 // built: each run has a tree of its commit, in which it builds what is kept.

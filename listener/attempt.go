@@ -23,6 +23,7 @@ import (
 // attempt is one attempt of one run, from its journal entry to admin's answer that its end is known.
 type attempt struct {
 	l       *Listener
+	edition *edition // that it was claimed by
 	ref     run.Ref
 	entry   *journal.Entry
 	log     *slog.Logger
@@ -41,13 +42,13 @@ type attempt struct {
 
 // begin writes a claimed run down and starts it. It reports false when it cannot be written down: then nothing
 // is started, the run is given back, and no other is asked for before the journal can be written.
-func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool {
+func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim, by *edition) bool {
 	claimed := time.Now()
 	d := event.Delivery{ID: claim.Delivery.ID, Event: claim.Delivery.Event, ContentType: claim.Delivery.ContentType, Body: claim.Payload}.AsJSON()
 	claim.Delivery.ContentType, claim.Payload = d.ContentType, d.Body
 	e, unreadable := event.Parse(d)
 	files := filesList(e)
-	entry, err := l.journal.Begin(*claim, files, l.opt.Config.MaxLog)
+	entry, err := l.journal.Begin(*claim, files, by.config.MaxLog)
 	if err != nil {
 		l.log.Error("run is not started: it cannot be written down", "run", claim.Run.ID, "attempt", claim.Attempt, "err", err)
 		l.giveBack(ctx, claim, "the listener could not write its journal")
@@ -56,10 +57,10 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 		return false
 	}
 	fault.Point("listener.journaled")
-	a := l.newAttempt(entry)
+	a := l.newAttempt(entry, by)
 	a.claimed = claimed
 	a.story = l.story(entry.Claim(), e, time.Now().UTC())
-	a.progress = newProgress(l.opt.Config.Exec)
+	a.progress = newProgress(by.config.Exec)
 	a.locks, l.held = l.held, nil
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),
@@ -67,7 +68,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	if files != nil {
 		f.files = entry.FilesFile()
 	}
-	wrong := l.refuse(claim, e, unreadable)
+	wrong := by.refuse(claim, e, unreadable)
 	working, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	a.cancel = cancel
 	l.mu.Lock()
@@ -79,18 +80,18 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim) bool 
 	return true
 }
 
-func (l *Listener) newAttempt(entry *journal.Entry) *attempt {
+func (l *Listener) newAttempt(entry *journal.Entry, by *edition) *attempt {
 	ref := entry.Ref()
-	return &attempt{l: l, ref: ref, entry: entry, log: l.log.With("run", ref.Run, "attempt", ref.Attempt)}
+	return &attempt{l: l, edition: by, ref: ref, entry: entry, log: l.log.With("run", ref.Run, "attempt", ref.Attempt)}
 }
 
 // refuse checks a run against the listener's own rules: admin does not decide what this machine runs. It
 // returns why not, or nothing. Whoever triggers a listener means that one, so that only the repository counts.
-func (l *Listener) refuse(claim *api.Claim, e event.Event, unreadable error) string {
+func (e *edition) refuse(claim *api.Claim, what event.Event, unreadable error) string {
 	if unreadable != nil {
 		return "the delivery cannot be read: " + unreadable.Error()
 	}
-	d := l.rules.Match(e)
+	d := e.rules.Match(what)
 	byHand := claim.Run.Cause == run.ByTrigger || strings.HasPrefix(claim.Delivery.ID, api.TriggerPrefix)
 	if d.Matched || byHand && d.RepoHeld() {
 		return ""
@@ -167,11 +168,11 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 	if why := a.learnFiles(ctx, &f); why != "" {
 		return Outcome{Status: run.Cancelled, Reason: "not for this listener, as what the pull request changes shows: " + why}
 	}
-	defer a.l.takeFolder(ctx, a.entry.Log, a.log).Release()
+	defer a.edition.takeFolder(ctx, a.entry.Log, a.log).Release()
 	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
-		config: a.l.opt.Config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), cgroup: a.entry.Name(),
-		mask: a.l.mask, keep: a.keep, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
+		config: a.edition.config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), cgroup: a.entry.Name(),
+		mask: a.edition.mask, keep: a.keep, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
 		started: func(id process.ID) {
 			fault.Point("listener.started")
 			a.l.opt.Metrics.started(a.l.name, a.claimed)
@@ -186,10 +187,10 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 // orphanGrace is how long the commands get after SIGTERM when this listener is killed, and another may be given
 // the run when the lease is over; 0 when they just go on. At the kill two thirds of the lease may be left.
 func (a *attempt) orphanGrace(lease time.Duration) time.Duration {
-	if a.l.opt.Config.OnLost != config.Requeue {
+	if a.edition.config.OnLost != config.Requeue {
 		return 0
 	}
-	return max(min(a.l.opt.Config.Grace, lease/3), time.Millisecond)
+	return max(min(a.edition.config.Grace, lease/3), time.Millisecond)
 }
 
 // stop ends the commands. Only the first reason counts.

@@ -26,12 +26,12 @@ func newForge(c config.Config, lanes *notify.Lanes) (*commitstatus.Target, error
 // learnFiles asks what a pull request changes, which its event does not say, and whether the listener's rules hold
 // now that it is known. It returns why they do not, or nothing. A list that cannot be had stays unknown: that matches.
 func (a *attempt) learnFiles(ctx context.Context, f *facts) (why string) {
-	if a.l.forge == nil || f.event.Name != event.PullRequest || f.event.FilesKnown {
+	if a.edition.forge == nil || f.event.Name != event.PullRequest || f.event.FilesKnown {
 		return ""
 	}
 	asking, cancel := context.WithTimeout(ctx, changesWait)
 	defer cancel()
-	files, err := a.l.forge.ChangedFiles(asking, f.event.Repo, f.event.PR)
+	files, err := a.edition.forge.ChangedFiles(asking, f.event.Repo, f.event.PR)
 	if err != nil {
 		a.log.Warn("what the pull request changes is not known: that counts as a match", "pr", f.event.PR, "err", err,
 			"hint", `github_status_token needs "Pull requests: read" for it, or the scope repo`)
@@ -43,7 +43,7 @@ func (a *attempt) learnFiles(ctx context.Context, f *facts) (why string) {
 	} else {
 		f.files = a.entry.FilesFile()
 	}
-	if d := a.l.rules.Match(f.event); !d.Matched {
+	if d := a.edition.rules.Match(f.event); !d.Matched {
 		return d.Why
 	}
 	return ""

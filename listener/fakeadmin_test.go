@@ -30,8 +30,8 @@ type fakeAdmin struct {
 	changed chan struct{} // closed and made anew at each change
 	runs    []*fakeRun
 	queue   []*fakeRun
-	start   string // of the instance that is registered
-	seen    map[string]bool
+	start   string         // of the instance that is registered
+	seen    map[string]int // the newest revision of a start
 
 	registrations []api.Registration
 	calls         map[string]int
@@ -39,6 +39,8 @@ type fakeAdmin struct {
 	removed       bool
 	found         []api.Polled
 	outdated      bool
+	refused       int    // this revision is
+	broker        string // that it announces through; empty: none
 	away          bool
 	refuse        map[string]*api.Error    // by route: answered instead
 	hold          map[string]chan struct{} // by route: done and answered when it is closed
@@ -49,6 +51,7 @@ type fakeAdmin struct {
 type fakeRun struct {
 	claim  api.Claim
 	key    string
+	by     int // the revision that it was granted to
 	status run.State
 	log    []byte
 
@@ -62,7 +65,7 @@ type fakeRun struct {
 
 func newFakeAdmin(t testing.TB) *fakeAdmin {
 	f := &fakeAdmin{
-		t: t, lease: 2, changed: make(chan struct{}), seen: map[string]bool{}, calls: map[string]int{}, answers: map[string]int{},
+		t: t, lease: 2, changed: make(chan struct{}), seen: map[string]int{}, calls: map[string]int{}, answers: map[string]int{},
 		refuse: map[string]*api.Error{}, hold: map[string]chan struct{}{}, delay: map[string]chan struct{}{},
 	}
 	mux := http.NewServeMux()
@@ -246,8 +249,11 @@ func (f *fakeAdmin) register(_ http.ResponseWriter, r *http.Request) (any, *api.
 	defer f.mu.Unlock()
 	defer f.touch()
 	f.registrations = append(f.registrations, reg)
-	fresh := !f.seen[reg.Start]
-	f.seen[reg.Start], f.start = true, reg.Start
+	if f.refused > 0 && reg.Revision == f.refused {
+		return nil, api.Errorf(400, api.BadRequest, "no such rules here")
+	}
+	fresh := f.seen[reg.Start] == 0
+	f.seen[reg.Start], f.start = max(f.seen[reg.Start], reg.Revision), reg.Start
 	for _, one := range f.runs {
 		held := false
 		for _, ref := range reg.Holds {
@@ -257,7 +263,7 @@ func (f *fakeAdmin) register(_ http.ResponseWriter, r *http.Request) (any, *api.
 			one.requeue(f)
 		}
 	}
-	return api.Registered{Listener: "l", Revision: 1, Outdated: f.outdated, LeaseS: f.lease}, nil
+	return api.Registered{Listener: "l", Revision: 1, Outdated: f.outdated, LeaseS: f.lease, Broker: f.broker}, nil
 }
 
 // appendArtifact keeps what the listener hands in, by path.
@@ -309,11 +315,11 @@ func (f *fakeAdmin) claim(_ http.ResponseWriter, r *http.Request) (any, *api.Err
 		f.mu.Lock()
 		claim, refused, changed := f.grant(c), f.mayClaim(c), f.changed
 		f.mu.Unlock()
-		if refused != nil {
-			return nil, refused
-		}
 		if claim != nil {
 			return claim, nil
+		}
+		if refused != nil {
+			return nil, refused
 		}
 		select {
 		case <-changed:
@@ -329,28 +335,26 @@ func (f *fakeAdmin) mayClaim(c api.ClaimRequest) *api.Error {
 	switch {
 	case c.Start != f.start:
 		return api.Errorf(409, api.NotRegistered, "register first")
-	case f.outdated:
+	case f.outdated, c.Revision != f.seen[f.start]:
 		return api.Errorf(409, api.Outdated, "newer settings are in force")
 	}
 	return nil
 }
 
 func (f *fakeAdmin) grant(c api.ClaimRequest) *api.Claim {
-	if f.mayClaim(c) != nil {
-		return nil
-	}
 	for _, r := range f.runs {
-		if r.key == c.Key && r.status == run.Running {
-			return &r.claim
+		if r.key == c.Key && r.status == run.Running && c.Start == f.start {
+			claim := r.claim
+			return &claim
 		}
 	}
-	if len(f.queue) == 0 {
+	if f.mayClaim(c) != nil || len(f.queue) == 0 {
 		return nil
 	}
 	r := f.queue[0]
 	f.queue = f.queue[1:]
 	r.claim.Attempt++
-	r.status, r.key = run.Running, c.Key
+	r.status, r.key, r.by = run.Running, c.Key, c.Revision
 	f.touch()
 	claim := r.claim
 	return &claim

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lightspeed/api"
@@ -19,11 +20,8 @@ import (
 	"lightspeed/listener/config"
 	"lightspeed/listener/journal"
 	"lightspeed/listener/lock"
-	"lightspeed/match"
 	"lightspeed/notify"
-	"lightspeed/notify/commitstatus"
 	"lightspeed/run"
-	"lightspeed/secret"
 )
 
 // leavePatience is how long a listener that was told to stop, and whose runs have ended, goes on trying to
@@ -32,7 +30,7 @@ const leavePatience = 10 * time.Second
 
 // Options are what a Listener needs.
 type Options struct {
-	Config    config.Config
+	Config    config.Config // the first; Change brings another
 	Admin     *api.Client
 	Broker    broker.Consumer // tells of work; nil: there is none, and claims wait at admin
 	State     string          // folder of this listener alone; it is made when it is not there
@@ -40,6 +38,7 @@ type Options struct {
 	Temporary bool            // admin forgets the listener when it leaves
 	Log       *slog.Logger    // required
 	Ready     func()          // called once, when it is registered and listening; may be nil
+	Changed   func(error)     // called when admin has taken what Change brought, or why it has not: then the config before holds on; may be nil
 
 	Metrics *Metrics // shared by all listeners of the process; nil: nobody reads numbers
 
@@ -47,26 +46,26 @@ type Options struct {
 	DiscordAPI string        // in place of discord.DefaultAPI
 }
 
-// Listener works for one config on one machine.
+// Listener works for one config at a time on one machine.
 type Listener struct {
 	opt     Options
 	name    string
-	rules   *match.Matcher
-	mask    *secret.Mask
 	journal *journal.Journal
-	teller  *teller              // nil: nobody is told of runs
-	forge   *commitstatus.Target // tells what a pull request changes; nil: nobody does
+	teller  *teller
 	admin   *link
 	log     *slog.Logger
 	start   string // names this process to admin
 	host    string
-	slots   *slots
-	locks   []lock.Lock // of the machine, that each run holds
-	folder  *lock.Lock  // of the folder that runs of this listener share; nil: they do not
+	slots   *slots // of all editions together
+
+	newest    atomic.Pointer[edition]
+	changing  sync.Mutex // held while newest changes
+	revisions int        // how many editions there have been
 
 	patience time.Duration // leavePatience
 
 	// What admin said last, for the goroutine that claims alone.
+	known      *edition // that was registered last; nil: none yet
 	registered bool
 	outdated   bool
 	lease      time.Duration
@@ -85,14 +84,8 @@ type Listener struct {
 
 // New checks the options, and opens and locks the state folder. Run or Close must follow.
 func New(o Options) (*Listener, error) {
-	rules, err := match.Compile(o.Config.Rules)
+	first, err := newEdition(o.Config, 1)
 	if err != nil {
-		return nil, err
-	}
-	if len(o.Config.Exec) == 0 {
-		return nil, errors.New("exec is empty: the listener has nothing to run")
-	}
-	if err := checkLocks(o); err != nil {
 		return nil, err
 	}
 	held, err := journal.Open(o.State, o.Log)
@@ -106,21 +99,23 @@ func New(o Options) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
-	forge, err := newForge(o.Config, o.Lanes)
-	if err != nil {
+	if first.forge, err = newForge(o.Config, o.Lanes); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
+	first.audience = teller.Audience()
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	return &Listener{
-		opt: o, name: o.Config.Rules.Name, rules: rules, mask: secret.NewMask(o.Config.Masked()...), journal: held, teller: teller, forge: forge, log: o.Log,
+	l := &Listener{
+		opt: o, name: o.Config.Rules.Name, journal: held, teller: teller, log: o.Log, revisions: 1,
 		admin: newLink(o.Admin, o.Log, o.Metrics), start: rand.Text(), host: host,
-		patience: leavePatience, slots: newSlots(o.Config.AtOnceHere()), locks: locks(o.Config), folder: folder(o.Config),
+		patience: leavePatience, slots: newSlots(o.Config.AtOnceHere()),
 		hints: newHints(o.Broker, o.Config.Rules.Name, o.Log), running: map[run.Ref]*attempt{},
 		workspaces: newWorkspaces(o.State, o.Mirrors, o.Log),
-	}, nil
+	}
+	l.newest.Store(first)
+	return l, nil
 }
 
 // Close frees the state folder of a listener that is not run. Run does it itself.

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"lightspeed/api"
+	"lightspeed/broker"
 	"lightspeed/event"
 	"lightspeed/listener/config"
 	"lightspeed/match"
@@ -47,6 +48,8 @@ func (s *said) String() string {
 	return s.buf.String()
 }
 
+func (s *said) logger() *slog.Logger { return slog.New(slog.NewTextHandler(s, nil)) }
+
 func (s *said) times(text string) int { return strings.Count(s.String(), text) }
 
 // conf is a config that runs the scripts, for pushes to main of a/b.
@@ -70,6 +73,8 @@ type subject struct {
 	said  *said
 	stop  context.CancelFunc
 	ended chan error
+
+	changes chan error // what admin said to changed configs
 }
 
 // listen starts a listener and waits until it listens.
@@ -82,11 +87,15 @@ func listen(t *testing.T, f *fakeAdmin, c config.Config, state string) *subject 
 
 func launch(t *testing.T, f *fakeAdmin, c config.Config, state string, temporary bool) *subject {
 	t.Helper()
-	s := &subject{admin: f, state: state, said: &said{}, ended: make(chan error, 1)}
+	var consumer broker.Consumer
+	if f.broker != "" {
+		consumer = hinting{f}
+	}
+	s := &subject{admin: f, state: state, said: &said{}, ended: make(chan error, 1), changes: make(chan error, 1000)}
 	var err error
 	s.Listener, err = New(Options{
-		Config: c, Admin: f.client(), State: state, Mirrors: filepath.Join(state, "mirrors"), Temporary: temporary,
-		Log: slog.New(slog.NewTextHandler(s.said, nil)),
+		Config: c, Admin: f.client(), Broker: consumer, State: state, Mirrors: filepath.Join(state, "mirrors"), Temporary: temporary,
+		Log: s.said.logger(), Changed: func(err error) { s.changes <- err },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -45,10 +45,10 @@ func folder(c config.Config) *lock.Lock {
 
 // checkLocks refuses locks that could never be taken. That of the folder is not asked for by anyone: without it the
 // listener works all the same.
-func checkLocks(o Options) error {
-	for _, l := range locks(o.Config) {
+func checkLocks(c config.Config) error {
+	for _, l := range locks(c) {
 		if err := l.Check(); err != nil {
-			return fmt.Errorf("%v of listener %q: %w", l, o.Config.Rules.Name, err)
+			return fmt.Errorf("%v of listener %q: %w", l, c.Rules.Name, err)
 		}
 	}
 	return nil
@@ -57,22 +57,22 @@ func checkLocks(o Options) error {
 // ask asks admin for the queue's next run, and waits for it. With machine locks it first waits for a run that could
 // be claimed, then for the locks, and claims only then: meanwhile another machine may have the run. Locks are held
 // from then on until admin has answered that there is nothing, since an answer that was lost may have granted a run.
-func (l *Listener) ask(ctx context.Context, key string, wait time.Duration) (*api.Claim, error) {
-	if len(l.locks) == 0 {
-		return l.claim(ctx, key, wait)
+func (l *Listener) ask(ctx context.Context, q *question, wait time.Duration) (*api.Claim, error) {
+	if len(q.by.locks) == 0 {
+		return l.claim(ctx, q, wait)
 	}
 	if l.held == nil {
 		if l.hints.held == nil {
-			if work, err := l.admin.Look(ctx, l.name, l.claimRequest(key), wait); err != nil || !work {
+			if work, err := l.admin.Look(ctx, l.name, l.claimRequest(q), wait); err != nil || !work {
 				return nil, err
 			}
 		}
-		if err := l.takeLocks(ctx); l.held == nil {
+		if err := l.takeLocks(ctx, q.by.locks); l.held == nil {
 			l.hints.giveBack()
 			return nil, err
 		}
 	}
-	claim, err := l.claim(ctx, key, 0)
+	claim, err := l.claim(ctx, q, 0)
 	if claim == nil && err == nil {
 		l.freeLocks()
 	}
@@ -81,11 +81,11 @@ func (l *Listener) ask(ctx context.Context, key string, wait time.Duration) (*ap
 
 // takeLocks waits for the machine's locks, at most for lockPatience. It registers meanwhile: that is how admin knows
 // that the listener is there. Neither locks nor an error: they were not to be had in time.
-func (l *Listener) takeLocks(ctx context.Context) error {
+func (l *Listener) takeLocks(ctx context.Context, locks []lock.Lock) error {
 	begun := time.Now()
 	for ctx.Err() == nil && !l.outdated && time.Since(begun) < lockPatience {
 		short, cancel := context.WithTimeout(ctx, l.lease/3)
-		held, err := lock.Take(short, l.locks, l.sayBusy)
+		held, err := lock.Take(short, locks, l.sayBusy)
 		cancel()
 		switch {
 		case err == nil:
@@ -129,11 +129,11 @@ func (l *Listener) freeLocks() {
 
 // takeFolder waits until no other process runs this listener in the same folder, and says in the log that it does.
 // Without a lock it goes on.
-func (l *Listener) takeFolder(ctx context.Context, out io.Writer, log *slog.Logger) *lock.Held {
-	if l.folder == nil {
+func (e *edition) takeFolder(ctx context.Context, out io.Writer, log *slog.Logger) *lock.Held {
+	if e.folder == nil {
 		return nil
 	}
-	held, err := lock.Take(ctx, []lock.Lock{*l.folder}, func(_ lock.Lock, pid int) {
+	held, err := lock.Take(ctx, []lock.Lock{*e.folder}, func(_ lock.Lock, pid int) {
 		log.Info("run waits for another one of this listener in the same folder", heldBy(pid))
 		fmt.Fprintln(out, "lightspeed: waits for another run of this listener in the same folder")
 	})

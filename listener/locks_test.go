@@ -45,12 +45,12 @@ func TestLock(t *testing.T) {
 	f.awaitLog(r, "begun")
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := lock.Take(short, s.locks, func(lock.Lock, int) {}); err == nil {
+	if _, err := lock.Take(short, s.newest.Load().locks, func(lock.Lock, int) {}); err == nil {
 		t.Error("the lock is free while the run goes on")
 	}
 	s.CancelRuns("enough")
 	f.awaitEnd(r)
-	hold(t, s.locks[0]).Release()
+	hold(t, s.newest.Load().locks[0]).Release()
 	if s.said.times("has the machine's locks") != 1 {
 		t.Errorf("it said %s", s.said)
 	}
@@ -74,12 +74,12 @@ func TestLockIsFreeWhileThereIsNoWork(t *testing.T) {
 	c.LockFile = filepath.Join(t.TempDir(), "lock")
 	s := launch(t, f, c, t.TempDir(), false)
 	f.await("a look", func() bool { return f.calls["look"] > 0 })
-	hold(t, s.locks[0]).Release()
+	hold(t, s.newest.Load().locks[0]).Release()
 	if end := f.awaitEnd(f.push("r1")); end.Status != run.Passed {
 		t.Errorf("got %+v", end)
 	}
 	f.await("another look", func() bool { return f.calls["look"] > 1 })
-	hold(t, s.locks[0]).Release()
+	hold(t, s.newest.Load().locks[0]).Release()
 }
 
 // TestOneAtATimeInAFolder: runs of one listener on one machine never share their folder, whatever its concurrency

@@ -16,6 +16,7 @@ import (
 	"lightspeed/event"
 	"lightspeed/fault"
 	"lightspeed/listener/checkout"
+	"lightspeed/listener/config"
 )
 
 // polledFile holds, in the listener's state folder, where each repository's refs were when they were last looked at.
@@ -26,25 +27,39 @@ const lookLimit = 10 * time.Minute
 
 // poller looks at the repositories of a listener now and then, and hands admin what has changed.
 type poller struct {
-	l    *Listener
-	file string
-	seen map[string]checkout.Refs // by repository; one that is missing was never looked at
-	bad  map[string]bool          // could not be looked at, which was said
+	l      *Listener
+	config config.Config
+	file   string
+	seen   map[string]checkout.Refs // by repository; one that is missing was never looked at; nil: not loaded yet
+	bad    map[string]bool          // could not be looked at, which was said
 }
 
-// poll looks, until ctx ends, where the config asks for it.
+// poll looks, until ctx ends, as the newest config asks for it: at once when that has changed.
 func (l *Listener) poll(ctx context.Context) {
-	every := l.opt.Config.Poll
-	if every <= 0 {
+	p := &poller{l: l, file: filepath.Join(l.opt.State, polledFile), bad: map[string]bool{}}
+	for ctx.Err() == nil {
+		newest := l.newest.Load()
+		p.config = newest.config
+		looking, done := newest.within(ctx)
+		p.lookAgain(looking)
+		done()
+	}
+}
+
+// lookAgain looks now and then until ctx ends.
+func (p *poller) lookAgain(ctx context.Context) {
+	if p.config.Poll <= 0 {
+		<-ctx.Done()
 		return
 	}
-	p := &poller{l: l, file: filepath.Join(l.opt.State, polledFile), bad: map[string]bool{}}
-	p.load()
+	if p.seen == nil {
+		p.load()
+	}
 	for {
-		for _, repo := range l.opt.Config.Rules.Repos {
+		for _, repo := range p.config.Rules.Repos {
 			p.look(ctx, repo)
 		}
-		if !sleep(ctx, every) {
+		if !sleep(ctx, p.config.Poll) {
 			return
 		}
 	}
@@ -129,8 +144,8 @@ func (p *poller) heard(repo string, err error) {
 }
 
 func (p *poller) request(repo string) checkout.Request {
-	r := checkout.Request{URL: p.l.opt.Config.CloneURL(repo)}
-	if c := p.l.opt.Config.Checkout; c != nil {
+	r := checkout.Request{URL: p.config.CloneURL(repo)}
+	if c := p.config.Checkout; c != nil {
 		r.Token, r.Depth = c.Token, c.Depth
 	}
 	return r
@@ -169,7 +184,7 @@ func (p *poller) tell(ctx, looking context.Context, repo, ref string, before, no
 	} else {
 		push.Tag = strings.TrimPrefix(ref, "refs/tags/")
 	}
-	if now.Commit != "" && p.l.opt.Config.Checkout != nil {
+	if now.Commit != "" && p.config.Checkout != nil {
 		p.ask(looking, ref, before, &push)
 	}
 	if !p.wanted(push) {
@@ -202,7 +217,7 @@ func (p *poller) ask(ctx context.Context, ref string, before checkout.Ref, push 
 	}
 }
 
-// wanted reports whether this listener's rules hold for a push: what others want is not for it to hand in.
+// wanted reports whether this listener's newest rules hold for a push: what others want is not for it to hand in.
 func (p *poller) wanted(push api.Polled) bool {
 	body, err := event.MakePush(event.PushSpec{
 		Repo: push.Repo, Branch: push.Branch, Tag: push.Tag, SHA: push.SHA, Before: push.Before, Files: push.Files, Message: push.Message,
@@ -212,7 +227,7 @@ func (p *poller) wanted(push api.Polled) bool {
 		return false
 	}
 	e, err := event.Parse(event.Delivery{Event: event.Push, ContentType: "application/json", Body: body})
-	return err == nil && p.l.rules.Match(e).Matched
+	return err == nil && p.l.newest.Load().rules.Match(e).Matched
 }
 
 // orZeros is a commit, or as many zeros as another has digits.

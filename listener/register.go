@@ -9,20 +9,25 @@ import (
 	"lightspeed/fault"
 )
 
-// revision is the config's, within this process. A listener does not reload its config: another is started.
-const revision = 1
-
 // register tells admin what this listener listens for and what it holds, until admin has taken or refused it.
-// It is done again when admin does not know the listener, or has been away; a repeat changes no settings at admin.
+// It is done again when admin does not know the listener, or has been away: a repeat changes no settings at admin. Those
+// of a changed config come with its own revision. When admin refuses that the one before holds on.
 func (l *Listener) register(ctx context.Context) error {
 	var answer api.Registered
+	var by *edition
 	err := l.admin.try(ctx, l.log, "registration", func(ctx context.Context) (err error) {
+		by = l.newest.Load()
 		answer, err = l.admin.Register(ctx, l.name, api.Registration{
-			Instance: l.journal.Instance(), Start: l.start, Revision: revision, Host: l.host,
-			Temporary: l.opt.Temporary, Settings: settings(l.opt.Config), Holds: l.journal.Holds(),
+			Instance: l.journal.Instance(), Start: l.start, Revision: by.revision, Host: l.host,
+			Temporary: l.opt.Temporary, Settings: settings(by.config), Holds: l.journal.Holds(),
 		})
 		return err
 	})
+	if err != nil && ctx.Err() == nil && l.known != nil && l.known.revision != by.revision {
+		l.registered = false
+		l.takeBack(by, err)
+		return nil
+	}
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("admin at %s refuses listener %s: %w", l.admin.Base(), l.name, err)
 	}
@@ -30,7 +35,11 @@ func (l *Listener) register(ctx context.Context) error {
 		return nil
 	}
 	fault.Point("listener.registered")
-	l.registered = true
+	if l.known != nil && l.known.revision != by.revision {
+		l.log.Info("works by its changed config", "revision", by.revision)
+		l.changed(nil)
+	}
+	l.known, l.registered = by, true
 	l.lease = time.Duration(max(answer.LeaseS, 1)) * time.Second
 	l.hints.admins, l.page = answer.Broker, answer.Page
 	l.setOutdated(answer.Outdated)

@@ -20,7 +20,7 @@ const settleDown = 100 * time.Millisecond
 // may start the run elsewhere.
 func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 	begun := time.Now()
-	requeue := a.l.opt.Config.OnLost == config.Requeue
+	requeue := a.edition.config.OnLost == config.Requeue
 	if requeue {
 		watching, stop := context.WithCancel(ctx)
 		var watch sync.WaitGroup
@@ -75,7 +75,7 @@ func (a *attempt) renew(ctx context.Context, wait, lease time.Duration) (*api.Ca
 // stillOurs asks admin once more for an attempt that may be started elsewhere, before it is started here: the
 // answer to its claim may have come after its lease was over. An error says that it must not be started.
 func (a *attempt) stillOurs(ctx context.Context, lease time.Duration) error {
-	if a.l.opt.Config.OnLost != config.Requeue {
+	if a.edition.config.OnLost != config.Requeue {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(ctx, lease/3)

@@ -22,7 +22,7 @@ func (l *Listener) resume(ctx, reporting context.Context) error {
 	}
 	var reports sync.WaitGroup
 	for _, entry := range held {
-		a := l.newAttempt(entry)
+		a := l.newAttempt(entry, l.newest.Load())
 		l.reports.Add(1)
 		reports.Go(func() {
 			defer l.reports.Done()
@@ -49,7 +49,7 @@ func (l *Listener) resume(ctx, reporting context.Context) error {
 func (l *Listener) endLeftovers(ctx context.Context, held []*journal.Entry) {
 	var ends sync.WaitGroup
 	for _, entry := range held {
-		a := l.newAttempt(entry)
+		a := l.newAttempt(entry, l.newest.Load())
 		if entry.Result() != nil {
 			a.log.Info("run ended before this listener was ended; it is reported now")
 			entry.Log.Close()
@@ -69,7 +69,7 @@ func (a *attempt) cutOff(ctx context.Context) {
 	a.log.Warn("run was cut off: this listener was ended while it ran; what still runs of it is ended now")
 	marks := facts{run: a.ref.Run, attempt: a.ref.Attempt}.marks()
 	leader := process.ID(a.entry.Process())
-	rest := process.Leftovers{Marks: marks, Cgroup: a.entry.Name(), Leader: leader}.End(ctx, a.l.opt.Config.Grace)
+	rest := process.Leftovers{Marks: marks, Cgroup: a.entry.Name(), Leader: leader}.End(ctx, a.edition.config.Grace)
 	fault.Point("listener.leftovers.ended")
 	line := "lightspeed: the listener was ended while this ran\n"
 	if !a.entry.Log.BeginsLine() {
@@ -93,7 +93,7 @@ func (a *attempt) cutOff(ctx context.Context) {
 func (a *attempt) keepOn(ended journal.Ended) {
 	a.log.Info("run's commands had ended before this listener was ended; goes on with its artifacts")
 	say := func(line string) {
-		line = "lightspeed: artifacts: " + a.l.mask.String(line) + "\n"
+		line = "lightspeed: artifacts: " + a.edition.mask.String(line) + "\n"
 		if !a.entry.Log.BeginsLine() {
 			line = "\n" + line
 		}

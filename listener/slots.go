@@ -38,6 +38,9 @@ func (s *slots) take(ctx context.Context) bool {
 // free gives a slot back.
 func (s *slots) free() { s.change(func() { s.taken-- }) }
 
+// resize bounds them anew. Those that are taken stay taken.
+func (s *slots) resize(most int) { s.change(func() { s.most = most }) }
+
 func (s *slots) change(edit func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,17 +41,14 @@ func Targets(c config.Config, lanes *notify.Lanes, discordAPI string) ([]notify.
 	return routes, nil
 }
 
-// teller tells people of a listener's runs. A nil one tells nobody.
+// teller tells people of a listener's runs: each edition of its config has its own audience.
 type teller struct {
 	*notify.Dispatcher
 	log *slog.Logger
 }
 
-// newTeller opens what is to be told; nil when the config names nobody. The state folder must be locked.
+// newTeller opens what is to be told. The state folder must be locked.
 func newTeller(o Options) (*teller, error) {
-	if !o.Config.Tells() {
-		return nil, nil
-	}
 	routes, err := Targets(o.Config, o.Lanes, o.DiscordAPI)
 	if err != nil {
 		return nil, err
@@ -79,9 +76,6 @@ func reporter(admin *api.Client) func(context.Context, notify.Result) error {
 // run tells until stop is called. That tells what is left as long as it works, for seconds at most, and returns
 // when the state folder is not used any more.
 func (t *teller) run() (stop func()) {
-	if t == nil {
-		return func() {}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var telling sync.WaitGroup
 	telling.Go(func() { _ = t.Dispatcher.Run(ctx) }) // an error says that it runs already: it does not
@@ -91,13 +85,6 @@ func (t *teller) run() (stop func()) {
 		}
 		cancel()
 		telling.Wait()
-	}
-}
-
-// tell keeps what is to be told of a run. It waits for nobody but this machine's disk.
-func (t *teller) tell(n notify.Notice) {
-	if t != nil {
-		t.Tell(n)
 	}
 }
 
@@ -125,7 +112,7 @@ func (l *Listener) story(c api.Claim, e event.Event, began time.Time) notify.Not
 
 // recall is the story of an attempt that an earlier process of this listener has begun.
 func (a *attempt) recall() {
-	if a.l.teller == nil {
+	if !a.edition.config.Tells() {
 		return
 	}
 	claim := a.entry.Claim()
@@ -143,7 +130,7 @@ func (a *attempt) tellStart() {
 	a.begun.Do(func() {
 		n := a.story
 		n.State = run.Running
-		a.l.teller.tell(n)
+		a.edition.audience.Tell(n)
 		fault.Point("listener.start.told")
 	})
 }
@@ -174,7 +161,7 @@ func (a *attempt) tellLost(done api.Finished) {
 }
 
 func (a *attempt) tellResult(f api.Finish, quiet bool) {
-	if a.l.teller == nil {
+	if !a.edition.config.Tells() {
 		return
 	}
 	size, _ := a.entry.Log.Size()
@@ -185,7 +172,7 @@ func (a *attempt) tellResult(f api.Finish, quiet bool) {
 	n := a.story
 	n.State, n.Reason, n.ExitCode, n.Step, n.FinishedAt = f.Status, f.Reason, f.ExitCode, failedStep(f.Steps), a.entry.EndedAt()
 	n.Log, n.Quiet = tail, quiet
-	a.l.teller.tell(n)
+	a.edition.audience.Tell(n)
 }
 
 // failedStep is the name of the first step that did not succeed; empty when none was at work.

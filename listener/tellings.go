@@ -13,12 +13,9 @@ import (
 // tellingWait is how long a call waits at admin for a run that is to be told.
 const tellingWait = 30 * time.Second
 
-// tellForOthers tells of runs whose own listener is gone, of this listener's name, until stop is called. Where admin
-// does not know of such, it ends by itself.
+// tellForOthers tells of runs whose own listener is gone, of this listener's name, while the newest config names
+// somebody to tell, until stop is called. Where admin does not know of such, it ends by itself.
 func (l *Listener) tellForOthers() (stop func()) {
-	if l.teller == nil {
-		return func() {}
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	page := l.page // it belongs to the goroutine that claims
 	var telling sync.WaitGroup
@@ -46,11 +43,21 @@ func (l *Listener) tellForOthers() (stop func()) {
 // tellNext waits for one such run and tells of it. That it cannot be asked for now is said by others, who have more
 // to ask.
 func (l *Listener) tellNext(ctx context.Context, page string) error {
-	t, err := l.opt.Admin.NextTelling(ctx, l.name, l.journal.Instance(), tellingWait)
+	newest := l.newest.Load()
+	asking, done := newest.within(ctx)
+	defer done()
+	if !newest.config.Tells() {
+		<-asking.Done()
+		return nil
+	}
+	t, err := l.opt.Admin.NextTelling(asking, l.name, l.journal.Instance(), tellingWait)
+	if asking.Err() != nil && t == nil {
+		return nil // there is another config
+	}
 	if err != nil || t == nil {
 		return err
 	}
-	l.teller.tell(l.storyOf(*t, page))
+	newest.audience.Tell(l.storyOf(*t, page))
 	l.log.Info("tells of a run whose listener is gone", "run", t.Run.ID, "status", t.Run.Status)
 	return l.opt.Admin.Told(ctx, t.Run.ID) // else it comes again, which does no harm
 }
