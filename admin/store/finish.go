@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"lightspeed/api"
@@ -32,6 +33,14 @@ func (s *Store) Finish(ctx context.Context, ref run.Ref, f api.Finish) error {
 		}
 		return attemptOver(ref)
 	})
+}
+
+// withMore adds to a reason, which may be empty.
+func withMore(reason, more string) string {
+	if reason == "" {
+		return more
+	}
+	return reason + "; " + more
 }
 
 func attemptOver(ref run.Ref) error {
@@ -99,10 +108,34 @@ func (tx *Tx) finish(h holding, f api.Finish) error {
 	if err := tx.endAttempt(h, f); err != nil {
 		return err
 	}
-	if f.Status == run.NotStarted || (f.Status == run.Lost && h.onLost == api.Requeue) {
+	if f.Status == run.NotStarted {
 		return tx.backToQueue(h, f.Reason)
 	}
+	if f.Status == run.Lost && h.onLost == api.Requeue {
+		again, err := tx.mayStartAgain(h)
+		if err != nil {
+			return err
+		}
+		if again || h.cancel != nil {
+			return tx.backToQueue(h, f.Reason)
+		}
+		f.Reason = withMore(f.Reason, tooOftenLost)
+	}
 	return tx.end(h.seq, h.status, endingOf(f))
+}
+
+// maxLost is how many attempts of a run may be lost before it is not started again, whatever on_lost says: a run that
+// takes its machine down with it would do so for ever, and no other would get done there.
+const maxLost = 5
+
+// tooOftenLost is added to the reason of a run that is not started again.
+var tooOftenLost = fmt.Sprintf("lost %d times, so it is not started again", maxLost)
+
+// mayStartAgain reports whether a run whose attempt is lost may have another.
+func (tx *Tx) mayStartAgain(h holding) (bool, error) {
+	var lost int
+	_, err := tx.row([]any{&lost}, `SELECT count(*) FROM attempts WHERE run = ? AND status = 'lost'`, h.seq)
+	return lost < maxLost, err
 }
 
 func endingOf(f api.Finish) ending {
@@ -127,11 +160,7 @@ func (tx *Tx) finishLate(h holding, f api.Finish) error {
 	if f.Status == run.Lost || f.Status == run.NotStarted {
 		return tx.lostForGood(h, f)
 	}
-	if f.Reason == "" {
-		f.Reason = reportedLate
-	} else {
-		f.Reason += "; " + reportedLate
-	}
+	f.Reason = withMore(f.Reason, reportedLate)
 	if err := tx.endAttempt(h, f); err != nil {
 		return err
 	}
@@ -230,7 +259,14 @@ func (s *Store) GiveUp(ctx context.Context, ref run.Ref, reason string) error {
 			return err
 		}
 		if h.onLost == api.Requeue && h.cancel == nil {
-			return tx.backToQueue(h, reason)
+			again, err := tx.mayStartAgain(h)
+			if err != nil {
+				return err
+			}
+			if again {
+				return tx.backToQueue(h, reason)
+			}
+			reason = withMore(reason, tooOftenLost)
 		}
 		return tx.loseHolding(h, reason)
 	})

@@ -214,6 +214,29 @@ func TestLateResultOfARequeuedRun(t *testing.T) {
 	}
 }
 
+// A run that takes its machine down with it does so five times, and not for ever.
+func TestRequeueEnds(t *testing.T) {
+	f := open(t)
+	l := f.listen("web", "i1", requeue)
+	byLease, byListener := f.accept(pushed("1", "2"), l.matched()), f.accept(pushed("2", "3"), l.matched())
+	for range maxLost {
+		if err := f.GiveUp(t.Context(), l.claim(), "gone"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.want(byLease, run.Lost, "gone; lost 5 times, so it is not started again")
+	if err := f.Release(t.Context(), byLease); err != nil {
+		t.Fatal(err)
+	}
+	for range maxLost {
+		f.finish(l.claim(), run.Lost)
+	}
+	f.want(byListener, run.Lost, "lost 5 times, so it is not started again")
+	if next := l.claim(); next.Run != "" {
+		t.Fatalf("it runs again: %v", next)
+	}
+}
+
 func TestRequeueWhenItsListenerSaysLost(t *testing.T) {
 	f := open(t)
 	l := f.listen("web", "i1", requeue)
