@@ -220,8 +220,10 @@ func writeJSON(file string, value any) error {
 	return nil
 }
 
-// maxJSON bounds what is read of one of the journal's small files, in bytes.
-const maxJSON = 1 << 20
+// maxJSON bounds what is read of one of the journal's small files, in bytes. The largest that this program writes are a
+// list of artifacts, api.MaxArtifactCount names of a kilobyte in which each byte may take six, and a claim with all
+// steps of the attempts before.
+const maxJSON = 16 << 20
 
 func readJSON(file string, value any) error {
 	info, err := os.Stat(file)

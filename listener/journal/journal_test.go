@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -120,6 +121,24 @@ func TestWhatIsHeldComesBack(t *testing.T) {
 	}
 	if said.lines() != nil {
 		t.Error(said)
+	}
+}
+
+// The longest list that an attempt can keep outlives a kill as any other does.
+func TestLongestListOfArtifactsComesBack(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "r1")
+	list := make([]api.Artifact, api.MaxArtifactCount)
+	for i := range list {
+		list[i] = api.Artifact{Path: fmt.Sprintf("%0950d<>", i), Bytes: 1, SHA256: strings.Repeat("a", 64), Attempt: 1}
+	}
+	if err := e.SetArtifacts(list); err != nil {
+		t.Fatal(err)
+	}
+	j, said := reopen(t, j, state)
+	if got := j.Held()[0].Artifacts(); len(got) != len(list) {
+		t.Errorf("%d of %d came back: %v", len(got), len(list), said.lines())
 	}
 }
 
