@@ -11,14 +11,15 @@ import (
 // they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
 var imports = map[string]string{
 	"":           "cli",
-	"cli":        "app api event run match notify secret suggest listener/config",
-	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config match metric notify notify/discord run secret redelivery",
+	"cli":        "app api event logtime run match notify secret suggest listener/config",
+	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config logtime match metric notify notify/discord run secret redelivery",
 	"event":      "",
 	"secret":     "",
 	"run":        "event",
 	"match":      "event suggest",
-	"api":        "event run match secret",
+	"api":        "event logtime run match secret",
 	"fault":      "",
+	"logtime":    "",
 	"redelivery": "secret",
 	"metric":     "",
 	"suggest":    "",
@@ -29,18 +30,18 @@ var imports = map[string]string{
 
 	"hooks":       "api event fault metric secret hooks/spool",
 	"hooks/spool": "event fault",
-	"admin":       "admin/store api broker event fault match metric run secret redelivery",
+	"admin":       "admin/store api broker event fault logtime match metric run secret redelivery",
 	"admin/store": "api event fault match run",
-	"admin/web":   "event match run",
+	"admin/web":   "event logtime match run",
 
 	"notify":              "event run secret",
 	"notify/discord":      "notify event run secret",
 	"notify/commitstatus": "notify event run secret",
 
-	"listener":          "api broker event fault match metric notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/lock listener/process",
+	"listener":          "api broker event fault logtime match metric notify notify/commitstatus notify/discord run secret listener/checkout listener/config listener/journal listener/lock listener/process",
 	"listener/checkout": "secret listener/process",
 	"listener/config":   "match run secret suggest",
-	"listener/journal":  "api fault run",
+	"listener/journal":  "api fault logtime run",
 	"listener/lock":     "",
 	"listener/process":  "",
 }

@@ -98,6 +98,9 @@ func (b *Backup) copyLogs(ctx context.Context, from, to string) (err error) {
 	var gone []run.Ref
 	err = db.Logs(ctx, func(l store.Logged) error {
 		n, err := copyFile(source.path(l.Ref), target.path(l.Ref))
+		if err == nil {
+			err = copyTimes(source.timesPath(l.Ref), target.timesPath(l.Ref))
+		}
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && l.Bytes == 0:
 			return nil // it has printed nothing

@@ -65,6 +65,7 @@ func TestBackupOfARunningAdmin(t *testing.T) {
 	if got := again.log(done.Run, api.LogQuery{}); got != "out\n" {
 		t.Errorf("log %q", got)
 	}
+	again.wantTimes(done, 0, "0 +0ms 1")
 	again.wantRun(running, run.Lost, why)
 	if list, err := again.client.Artifacts(t.Context(), running); err != nil || len(list.Items) != 1 {
 		t.Errorf("artifacts %+v, %v", list, err)

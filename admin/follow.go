@@ -24,14 +24,8 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 	if q.err != nil {
 		return q.err
 	}
-	found, err := s.store.Run(r.Context(), runID(r))
+	found, err := s.logged(r, attempt)
 	if err != nil {
-		return err
-	}
-	if attempt > int64(len(found.Attempts)) {
-		return api.Errorf(http.StatusNotFound, api.NotFound, "there is no attempt %d of run %q", attempt, found.ID)
-	}
-	if err := logPruned(found, attempt); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -42,6 +36,19 @@ func (s *Server) getLog(w http.ResponseWriter, r *http.Request) error {
 		attempt = int64(found.Attempt)
 	}
 	return s.sendLog(w, r, run.Ref{Run: found.ID, Attempt: int(attempt)}, offset)
+}
+
+// logged reads the run of the path, of which an attempt's log is asked for, or with 0 the newest's. It is an error
+// when there is none.
+func (s *Server) logged(r *http.Request, attempt int64) (run.Run, error) {
+	found, err := s.store.Run(r.Context(), runID(r))
+	if err != nil {
+		return found, err
+	}
+	if attempt > int64(len(found.Attempts)) {
+		return found, api.Errorf(http.StatusNotFound, api.NotFound, "there is no attempt %d of run %q", attempt, found.ID)
+	}
+	return found, logPruned(found, attempt)
 }
 
 // logPruned refuses an attempt, or with 0 the newest, whose log was deleted.

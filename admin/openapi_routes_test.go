@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"lightspeed/api"
+	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -143,13 +144,17 @@ var operations = map[string]operation{
 	},
 	"POST /api/v1/runs/{id}/log": {
 		summary: "Add to an attempt's log", more: "At most 1 MiB a call. Bytes that admin has already are passed over.", query: []string{"attempt!", "offset!"},
-		takes:   binary("The log's bytes from the offset on."),
+		header: []string{logtime.Header}, takes: binary("The log's bytes from the offset on."),
 		answers: ok(api.LogOffset{}), refuses: []api.Code{api.NotFound, api.AttemptOver, api.LogGap, api.TooLarge},
 	},
 	"GET /api/v1/runs/{id}/log": {
 		summary: "Read a run's output as it was written", more: "Of the newest attempt, unless `attempt` names another. With `follow=1` the answer goes on until the attempt has ended.",
 		query: []string{"attempt", "offset", "follow"}, header: []string{"Range"},
 		answers: ranged(plain("The output from the offset on.")), refuses: []api.Code{api.NotFound, api.Pruned},
+	},
+	"GET /api/v1/runs/{id}/log/times": {
+		summary: "Say when a run's output came, and of which step it is", more: "Of the newest attempt, unless `attempt` names another; in the order of the offsets, 500 items at a time.",
+		query: []string{"attempt", "offset"}, answers: ok(api.LogTimes{}), refuses: []api.Code{api.NotFound, api.Pruned},
 	},
 	"POST /api/v1/runs/{id}/steps": {
 		summary: "Tell how far the steps of a running attempt have come", query: []string{"attempt!"}, takes: api.Steps{},
@@ -254,5 +259,6 @@ var parameters = map[string]parameter{
 	"X-GitHub-Delivery": {"header", "The delivery's id.", short},
 	"X-GitHub-Event":    {"header", "The event's name.", short},
 	"Range":             {"header", "Only this part, as `bytes=1000-`.", text},
+	logtime.Header:      {"header", "When the bytes came, and which step printed them, as far as it is known: offset.milliseconds.step of each record, apart by spaces; all but the first count offset and time from the one before.", text},
 	"If-None-Match":     {"header", "The ETag of what is known already.", text},
 }

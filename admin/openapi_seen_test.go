@@ -215,6 +215,7 @@ func (f *fixture) runsAndLogs() {
 	f.gets(409, nil, "POST", own+"/finish"+attempt, `{"status":"cancelled","log_bytes":99}`)
 	f.streams(own, func() { f.gets(200, nil, "POST", own+"/finish"+attempt, `{"status":"cancelled","log_bytes":4}`) })
 	f.gets(200, nil, "GET", own+"/log", "")
+	f.gets(200, nil, "GET", own+"/log/times", "")
 	f.gets(206, nil, "GET", own+"/log", "", "Range", "bytes=1-2")
 	f.gets(416, nil, "GET", own+"/log", "", "Range", "bytes=99999999-")
 	f.gets(202, nil, "POST", own+"/retry", "")
@@ -232,6 +233,7 @@ func (f *fixture) pruned(id string) {
 		f.Fatal(err)
 	}
 	f.gets(410, nil, "GET", "/runs/"+id+"/log", "")
+	f.gets(410, nil, "GET", "/runs/"+id+"/log/times", "")
 	f.gets(410, nil, "POST", "/runs/"+id+"/retry", "")
 	f.gets(410, nil, "POST", "/deliveries/d9/replay", "")
 	for _, path := range []string{"explain", "payload"} {

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func (l *listener) ran(id, output string) run.Ref {
 	l.f.Helper()
 	l.f.push(id, "main")
 	c := l.mustClaim()
-	if _, err := l.f.client.AppendLog(l.f.Context(), refOf(c), 0, []byte(output)); err != nil {
+	if _, err := l.f.client.AppendLog(l.f.Context(), refOf(c), 0, []byte(output), came(0, 0, 1)[:min(1, len(output))]...); err != nil {
 		l.f.Fatal(err)
 	}
 	if _, err := l.f.client.Finish(l.f.Context(), refOf(c), api.Finish{Status: run.Passed, LogBytes: int64(len(output))}); err != nil {
@@ -26,7 +27,7 @@ func (l *listener) ran(id, output string) run.Ref {
 	return refOf(c)
 }
 
-// logFiles lists the log files that are there.
+// logFiles lists the files of logs, and of their times, that are there.
 func (f *fixture) logFiles() (names []string) {
 	f.Helper()
 	err := filepath.WalkDir(filepath.Join(f.state, "logs"), func(path string, d fs.DirEntry, err error) error {
@@ -69,7 +70,9 @@ func TestPrune(t *testing.T) {
 	if got := f.log(kept.Run, api.LogQuery{}); got != "kept\n" {
 		t.Errorf("the other log: %q", got)
 	}
-	if files := f.logFiles(); len(files) != 1 || files[0] != kept.Run+".1.log" {
+	_, err := f.client.LogTimes(t.Context(), old, 0)
+	f.wantCode(err, 410, api.Pruned)
+	if files := f.logFiles(); !slices.Equal(files, []string{kept.Run + ".1.log", kept.Run + ".1.times"}) {
 		t.Errorf("files %q", files)
 	}
 }
@@ -81,7 +84,7 @@ func TestPruneWasCutOff(t *testing.T) {
 	if _, err := f.server.store.Prune(t.Context(), store.Retention{Runs: store.Limits{Age: 1}}, false); err != nil {
 		t.Fatal(err)
 	}
-	if files := f.logFiles(); len(files) != 1 {
+	if files := f.logFiles(); len(files) != 2 {
 		t.Fatalf("files %q", files)
 	}
 	f.end()

@@ -50,6 +50,7 @@ func (s *Server) table() []route {
 		{"POST", v1 + "/runs/{id}/renew", listening, s.postRenew},
 		{"POST", v1 + "/runs/{id}/log", listening, s.postLog},
 		{"GET", v1 + "/runs/{id}/log", readers, s.getLog},
+		{"GET", v1 + "/runs/{id}/log/times", readers, s.getLogTimes},
 		{"POST", v1 + "/runs/{id}/steps", listening, s.postSteps},
 		{"GET", v1 + "/runs/{id}/artifacts", readers, s.getArtifacts},
 		{"GET", v1 + "/runs/{id}/artifacts/{path...}", readers, s.getArtifact},

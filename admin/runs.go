@@ -10,6 +10,7 @@ import (
 	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/fault"
+	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -276,8 +277,12 @@ func (s *Server) postLog(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
+	times, err := logtime.Parse(r.Header.Get(logtime.Header), offset, offset+int64(len(*chunk)))
+	if err != nil {
+		return badRequest("%s: %v", logtime.Header, err)
+	}
 	fault.Point("admin.log.appending")
-	next, err := s.logs.append(ref, offset, *chunk)
+	next, err := s.logs.append(ref, offset, *chunk, times)
 	fault.Point("admin.log.appended")
 	var gap gapError
 	if errors.As(err, &gap) {

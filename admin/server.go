@@ -122,7 +122,7 @@ func New(opt Options) (*Server, error) {
 
 func (s *Server) open() error {
 	var err error
-	if s.logs, err = openLogs(filepath.Join(s.opt.State, "logs")); err != nil {
+	if s.logs, err = openLogs(filepath.Join(s.opt.State, "logs"), s.untimed); err != nil {
 		return err
 	}
 	if s.artifacts, err = openArtifacts(filepath.Join(s.opt.State, "artifacts")); err != nil {

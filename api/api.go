@@ -152,6 +152,25 @@ type LogOffset struct {
 // MaxLogChunk is the largest body of one POST runs/{id}/log, in bytes.
 const MaxLogChunk = 1 << 20
 
+// LogTimes answers GET runs/{id}/log/times?attempt=&offset=: when the bytes of a log came, from the one at offset on, in
+// their order. What stands before the first item came at a time that is not known.
+type LogTimes struct {
+	Items    []LogTime `json:"items"`     // at most MaxLogTimes
+	Next     *string   `json:"next"`      // the value for offset, of the next page; null at the end
+	LogBytes int64     `json:"log_bytes"` // how much of the log there was
+}
+
+// LogTime says of the bytes of a log from Offset on, up to the next item's, when they began to come, by the clock of the
+// listener's machine.
+type LogTime struct {
+	Offset int64     `json:"offset"`
+	At     time.Time `json:"at"`
+	Step   *int      `json:"step"` // the step that had printed them, from 1; null: none
+}
+
+// MaxLogTimes is how many items a LogTimes has, when there are so many.
+const MaxLogTimes = 500
+
 // Finish is the body of POST runs/{id}/finish?attempt=. Admin refuses it with log_incomplete until it has
 // LogBytes of the log.
 type Finish struct {

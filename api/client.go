@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lightspeed/event"
+	"lightspeed/logtime"
 	"lightspeed/run"
 	"lightspeed/secret"
 )
@@ -158,9 +159,9 @@ func (c *Client) Renew(ctx context.Context, ref run.Ref, wait time.Duration) (Re
 	return renewal, err
 }
 
-// AppendLog hands in a chunk of the log that starts at offset, and returns where admin's copy ends. On
-// log_gap the Error's Offset says where to go on.
-func (c *Client) AppendLog(ctx context.Context, ref run.Ref, offset int64, chunk []byte) (int64, error) {
+// AppendLog hands in a chunk of the log that starts at offset, with what is known of when it came (at most
+// logtime.MaxTogether records), and returns where admin's copy ends. On log_gap the Error's Offset says where to go on.
+func (c *Client) AppendLog(ctx context.Context, ref run.Ref, offset int64, chunk []byte, times ...logtime.Record) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, chunkTimeout)
 	defer cancel()
 	query := attemptQuery(ref)
@@ -170,6 +171,9 @@ func (c *Client) AppendLog(ctx context.Context, ref run.Ref, offset int64, chunk
 		return 0, err
 	}
 	req.Header.Set("Content-Type", "application/octet-stream")
+	if len(times) > 0 {
+		req.Header.Set(logtime.Header, logtime.Format(times))
+	}
 	var next LogOffset
 	_, err = c.read(req, &next)
 	return next.Offset, err
@@ -402,6 +406,17 @@ func (c *Client) Log(ctx context.Context, id string, q LogQuery) (io.ReadCloser,
 		return nil, err
 	}
 	return c.open(req)
+}
+
+// LogTimes says when the output of an attempt came, 0 being the newest, from an offset on: at most MaxLogTimes items.
+func (c *Client) LogTimes(ctx context.Context, ref run.Ref, offset int64) (LogTimes, error) {
+	query := url.Values{"offset": {strconv.FormatInt(offset, 10)}}
+	if ref.Attempt > 0 {
+		query.Set("attempt", strconv.Itoa(ref.Attempt))
+	}
+	var times LogTimes
+	err := c.call(ctx, http.MethodGet, runPath(ref.Run, "/log/times"), query, nil, &times)
+	return times, err
 }
 
 func runPath(id, action string) string { return "/runs/" + url.PathEscape(id) + action }

@@ -98,7 +98,7 @@ func (w *world) honest(r run.Run) error {
 	for i, a := range r.Attempts {
 		started, ended := w.marked("started", r.ID, a.Attempt), w.marked("ended", r.ID, a.Attempt)
 		got, err := w.log(r.ID, a.Attempt)
-		broken = append(broken, err)
+		broken = append(broken, err, w.timed(r.ID, a))
 		whole := wholeLog(r.ID, a.Attempt)
 		switch {
 		case a.Status == run.Passed && (!ended || got != whole):
@@ -129,6 +129,25 @@ func (w *world) log(id string, attempt int) (string, error) {
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, 64<<20))
 	return spoken(string(text)), err
+}
+
+// timed checks that admin says of all output of an attempt, and of nothing else, when it came.
+func (w *world) timed(id string, a run.Attempt) error {
+	times, err := w.api.LogTimes(w.t.Context(), run.Ref{Run: id, Attempt: a.Attempt}, 0)
+	if err != nil {
+		return err
+	}
+	next := int64(0)
+	for _, one := range times.Items {
+		if one.Offset < next || next == 0 && one.Offset > 0 || one.Offset >= a.LogBytes || one.At.Year() < 2000 {
+			return fmt.Errorf("attempt %d: %d bytes of output came at %+v", a.Attempt, a.LogBytes, times.Items)
+		}
+		next = one.Offset + 1
+	}
+	if a.LogBytes > 0 && next == 0 {
+		return fmt.Errorf("attempt %d: it is not known when its output came", a.Attempt)
+	}
+	return nil
 }
 
 // spoken is a log without Lightspeed's own lines, and without the empty line before them.

@@ -61,6 +61,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim, by *e
 	a.claimed = claimed
 	a.story = l.story(entry.Claim(), e, time.Now().UTC())
 	a.progress = newProgress(by.config.Exec)
+	a.progress.mark = entry.Log.Mark
 	a.locks, l.held = l.held, nil
 	f := facts{
 		run: claim.Run.ID, attempt: claim.Attempt, listener: l.name, event: e, delivery: claim.Delivery, payload: entry.PayloadFile(),

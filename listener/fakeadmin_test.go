@@ -15,6 +15,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/event"
+	"lightspeed/logtime"
 	"lightspeed/run"
 	"lightspeed/secret"
 )
@@ -54,6 +55,7 @@ type fakeRun struct {
 	by     int // the revision that it was granted to
 	status run.State
 	log    []byte
+	times  []logtime.Record // of log
 
 	artifacts map[string]string
 	steps     []run.Step
@@ -420,8 +422,13 @@ func (f *fakeAdmin) appendLog(_ http.ResponseWriter, r *http.Request) (any, *api
 		gap.Offset = end
 		return nil, gap
 	}
+	times, err := logtime.Parse(r.Header.Get(logtime.Header), offset, offset+int64(len(chunk)))
+	if err != nil {
+		return nil, api.Errorf(400, api.BadRequest, "%v", err)
+	}
 	if known := end - offset; known < int64(len(chunk)) {
 		one.log = append(one.log, chunk[known:]...)
+		one.times = append(one.times, times...)
 	}
 	f.touch()
 	return api.LogOffset{Offset: int64(len(one.log))}, nil

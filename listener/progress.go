@@ -13,7 +13,8 @@ import (
 // progress is how far the steps of a run have come, for whoever wants to know while they run. Places in the log
 // are what the run's `at` says.
 type progress struct {
-	changed chan struct{} // gets a value when there is something new to list
+	changed chan struct{}                  // gets a value when there is something new to list
+	mark    func(position int64, step int) // is told where in the output a step, or none, begins; may be nil
 
 	mu   sync.Mutex
 	list []run.Step
@@ -46,13 +47,22 @@ func (p *progress) again() {
 // begin notes that a step starts, and where its output will begin.
 func (p *progress) begin(i int, at int64) {
 	now := time.Now().UTC()
+	p.enter(at, i+1)
 	p.change(i, func(s *run.Step) { s.Status, s.StartedAt, s.LogOffset = run.Running, &now, &at })
 }
 
 // end notes how a step ended, and where its output ends.
 func (p *progress) end(i int, o Outcome, at int64) {
 	now := time.Now().UTC()
+	p.enter(at, 0)
 	p.change(i, func(s *run.Step) { s.Status, s.ExitCode, s.FinishedAt, s.LogEnd = o.Status, o.ExitCode, &now, &at })
+}
+
+// enter says to which step the output belongs from now on.
+func (p *progress) enter(at int64, step int) {
+	if p.mark != nil {
+		p.mark(at, step)
+	}
 }
 
 func (p *progress) skip(i int) { p.change(i, func(s *run.Step) { s.Status = run.Skipped }) }

@@ -9,6 +9,7 @@ import (
 
 	"lightspeed/api"
 	"lightspeed/fault"
+	"lightspeed/logtime"
 )
 
 const (
@@ -93,7 +94,8 @@ func (s *shipment) available(ctx context.Context) {
 			}
 			return
 		}
-		if s.send(ctx, chunk) {
+		times, until := s.a.entry.Log.Times(s.offset, s.offset+int64(len(chunk)), logtime.MaxTogether)
+		if s.send(ctx, chunk[:until-s.offset], times...) {
 			pause.reset()
 		} else if !s.a.over.Load() {
 			pause.wait(ctx)
@@ -117,10 +119,10 @@ func (s *shipment) read(size int64) ([]byte, error) {
 	return nil, err
 }
 
-// send hands in a chunk, and reports whether admin took it or said where to go on.
-func (s *shipment) send(ctx context.Context, chunk []byte) bool {
+// send hands in a chunk, with what is known of when it came, and reports whether admin took it or said where to go on.
+func (s *shipment) send(ctx context.Context, chunk []byte, times ...logtime.Record) bool {
 	fault.Point("listener.log.sending")
-	next, err := s.a.l.opt.Admin.AppendLog(ctx, s.a.ref, s.offset, chunk)
+	next, err := s.a.l.opt.Admin.AppendLog(ctx, s.a.ref, s.offset, chunk, times...)
 	if ctx.Err() != nil && err != nil {
 		return false
 	}

@@ -35,6 +35,7 @@ type Log struct {
 	tailMax int64
 	tail    *tail // nil until the head is full
 	closed  bool
+	times   *timeline
 
 	missing int64         // bytes that could not be written since it last went well
 	why     error         // what was wrong then
@@ -49,7 +50,9 @@ func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
 		return nil, err
 	}
 	half := maxLog / 2
-	return &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headMax: half, tailMax: maxLog - half}, nil
+	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headMax: half, tailMax: maxLog - half}
+	l.times = &timeline{path: filepath.Join(dir, timesFile)}
+	return l, nil
 }
 
 // openLog opens the log of an earlier process, to be read and to get a last line.
@@ -70,6 +73,9 @@ func openLog(dir string, log *slog.Logger) (*Log, error) {
 	l.headMax = l.headLen
 	if l.tail == nil {
 		l.headMax += 1 << 20 // room for the lines that say how it ended
+	}
+	if l.times, err = openTimeline(dir); err != nil {
+		log.Warn("when the output came cannot be read", "err", err)
 	}
 	return l, nil
 }
@@ -106,6 +112,7 @@ func (l *Log) Write(p []byte) (int, error) {
 
 // put writes p where it belongs, and returns how much of it was written.
 func (l *Log) put(p []byte) (int, error) {
+	l.times.note(l.position(), len(p), time.Now())
 	first := p[:min(int64(len(p)), max(l.headMax-l.headLen, 0))]
 	n, err := l.head.WriteAt(first, l.headLen)
 	l.headLen += int64(n)
@@ -206,6 +213,7 @@ func (l *Log) Discard() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	_ = l.head.Close()
+	l.times.close()
 	if l.tail != nil {
 		_ = l.tail.file.Close()
 	}

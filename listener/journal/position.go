@@ -5,6 +5,10 @@ package journal
 func (l *Log) Position() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.position()
+}
+
+func (l *Log) position() int64 {
 	if l.tail == nil {
 		return l.headLen
 	}
