@@ -200,6 +200,21 @@ func runSecrets(t *testing.T, folder string, env ...string) {
 	}
 }
 
+// The folder of the secrets is closed, and the one that it is in, /etc/lightspeed, open: listeners read their configs there.
+func TestSecretsAreClosedAlone(t *testing.T) {
+	t.Parallel()
+	configs := filepath.Join(t.TempDir(), "etc", "lightspeed")
+	script := exec.Command("/bin/sh", "-c", `umask 022; exec ./secrets.sh "$0"`, filepath.Join(configs, "secrets"))
+	if out, err := script.CombinedOutput(); err != nil {
+		t.Fatalf("secrets.sh: %v\n%s", err, out)
+	}
+	for path, want := range map[string]os.FileMode{configs: 0o755, filepath.Join(configs, "secrets"): 0o700} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", path, info.Mode(), err, want)
+		}
+	}
+}
+
 // secrets.sh makes what is missing and keeps what is there, but for the accounts' permissions, which follow the listeners' names.
 func TestSecretsAreKept(t *testing.T) {
 	t.Parallel()

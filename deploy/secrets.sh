@@ -10,8 +10,9 @@
 #   RABBITMQ    HOST:PORT of the broker; rabbitmq:5672
 #   NAMES       admin's names in its certificate; DNS:admin,DNS:localhost,IP:127.0.0.1
 set -eu
-umask 077
 folder=${1:-$(dirname "$0")/secrets}
+mkdir -p "$(dirname "$folder")" # open as ever: configs stand there, too
+umask 077
 rabbitmq=${RABBITMQ:-rabbitmq:5672}
 names=${NAMES:-DNS:admin,DNS:localhost,IP:127.0.0.1}
 command -v openssl >/dev/null || { echo "secrets.sh: openssl is needed, and not found" >&2; exit 1; }
