@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"testing"
 	"time"
@@ -263,6 +264,23 @@ func TestStandingClaimIsServed(t *testing.T) {
 	id := f.push("d1", "main").Runs[0].ID
 	if c := <-waits; c == nil || c.Run.ID != id {
 		t.Fatalf("%+v", c)
+	}
+}
+
+// A machine that goes takes all of its listeners along: that costs a few commits, and time goes on.
+func TestManyListenersLeaveAtOnce(t *testing.T) {
+	f := start(t)
+	const many = 60
+	for i := range many {
+		f.listener(fmt.Sprint("l", i))
+	}
+	before := f.server.store.Commits()
+	f.tick(31)
+	if commits := f.server.store.Commits() - before; commits > many/2 {
+		t.Errorf("%d commits", commits)
+	}
+	if l, err := f.client.Listener(t.Context(), "l0"); err != nil || l.Connected {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
 

@@ -223,9 +223,7 @@ func (s *Server) tick(ctx context.Context) {
 	s.report(s.store.Tick(ctx), "saving the clock")
 	expired, gone := s.leases.tick()
 	s.giveUp(ctx, expired)
-	for _, p := range gone {
-		s.left(ctx, p)
-	}
+	s.allLeft(ctx, gone)
 	for more := true; more && ctx.Err() == nil; {
 		var err error
 		more, err = s.store.Expire(ctx)
@@ -248,6 +246,16 @@ func (s *Server) giveUp(ctx context.Context, expired []lease) {
 			s.report(s.store.GiveUp(ctx, l.ref, reason), "giving up run "+l.ref.Run)
 			fault.Point("admin.gave-up")
 		})
+	}
+	group.Wait()
+}
+
+// allLeft notes that instances have gone, together: a machine takes all of its listeners along, and one commit after the
+// other would hold time up.
+func (s *Server) allLeft(ctx context.Context, gone []presence) {
+	var group sync.WaitGroup
+	for _, p := range gone {
+		group.Go(func() { s.left(ctx, p) })
 	}
 	group.Wait()
 }
