@@ -233,6 +233,29 @@ func TestReports(t *testing.T) {
 	})
 }
 
+// ofCommit is a target that tells of all runs in one place, as a commit's status.
+type ofCommit struct{ *fake }
+
+func (ofCommit) Accept(*Notice) (string, bool) { return "commit", true }
+
+// A run of the same commit, such as a retry, that cannot be told of for the same reason shows it, too.
+func TestEachRunOfACommitIsReported(t *testing.T) {
+	refusing := &fake{fail: func(Telling) error { return &Error{Message: "gone", Final: true} }}
+	got := make(chan string, 10)
+	d := dispatcher(t, Options{Routes: []Route{{Target: ofCommit{refusing}}}, Report: func(_ context.Context, r Result) error {
+		got <- r.Run + " " + r.Error
+		return nil
+	}})
+	stop := running(t, d)
+	for _, id := range []string{"r1", "r2"} {
+		d.Audience().Tell(notice(id, run.Failed))
+		if said := <-got; said != id+" gone" {
+			t.Errorf("reported %q of %s", said, id)
+		}
+	}
+	stop()
+}
+
 // What admin could not be told is told after a restart.
 func TestReportsOutliveARestart(t *testing.T) {
 	dir := t.TempDir()

@@ -225,11 +225,12 @@ func (s *sender) reportOnce(k kept, n Notice, status Status, problem *Error) str
 	if problem != nil {
 		said = problem.Message
 	}
-	news := string(status) + " " + said
+	ofRun := n.Run + " " // runs of one commit share what is kept
+	news := ofRun + string(status) + " " + said
 	switch {
-	case news == k.Reported, k.Reported == "" && news == string(Told)+" ":
+	case news == k.Reported, news == ofRun+string(Told)+" " && !strings.HasPrefix(k.Reported, ofRun):
 		return k.Reported
-	case status == Delayed && strings.HasPrefix(k.Reported, string(Delayed)):
+	case status == Delayed && strings.HasPrefix(k.Reported, ofRun+string(Delayed)):
 		return k.Reported // why it waits may change all the time
 	}
 	s.tellResult(n, status, problem, k.Memo)
