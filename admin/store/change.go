@@ -156,25 +156,34 @@ func (s *Store) Expire(ctx context.Context) (more bool, err error) {
 }
 
 func (tx *Tx) expireWaits() (int, error) {
-	waits := map[int64]int64{}
+	reasons := map[int64]string{}
 	err := tx.query(func(row scanner) error {
 		var seq, wait int64
-		err := row.Scan(&seq, &wait)
-		waits[seq] = wait
+		var paused bool
+		err := row.Scan(&seq, &wait, &paused)
+		reasons[seq] = waitedTooLong(time.Duration(wait)*time.Second, paused)
 		return err
-	}, `SELECT r.seq, coalesce(l.max_wait_s, 0) FROM runs r LEFT JOIN listeners l ON l.name = r.listener
-		WHERE r.slot = 0 AND r.expires <= ? ORDER BY r.expires LIMIT ?`, tx.clock, maxExpired)
-	for seq, wait := range waits {
+	}, `SELECT r.seq, coalesce(l.max_wait_s, 0), p.listener IS NOT NULL FROM runs r LEFT JOIN listeners l ON l.name = r.listener
+		LEFT JOIN pauses p ON p.listener = r.listener WHERE r.slot = 0 AND r.expires <= ? ORDER BY r.expires LIMIT ?`, tx.clock, maxExpired)
+	for seq, reason := range reasons {
 		if err != nil {
 			break
 		}
-		reason := "no listener took it within max_wait"
-		if wait > 0 {
-			reason += ", " + Plain(time.Duration(wait)*time.Second)
-		}
 		err = tx.end(seq, run.Queued, ending{status: run.Cancelled, reason: reason})
 	}
-	return len(waits), err
+	return len(reasons), err
+}
+
+// waitedTooLong is why a run is not waited for any more; maxWait is 0 when its listener is gone.
+func waitedTooLong(maxWait time.Duration, paused bool) string {
+	reason := "no listener took it within max_wait"
+	if maxWait > 0 {
+		reason += ", " + Plain(maxWait)
+	}
+	if paused {
+		reason += ": the listener is paused"
+	}
+	return reason
 }
 
 func (tx *Tx) expireSlots() (int, error) {

@@ -342,6 +342,21 @@ func TestLostRunThatWasToEndIsNotRequeued(t *testing.T) {
 	f.want(id, run.Lost, "gone")
 }
 
+// Whoever paused a listener is told why its runs went.
+func TestMaxWaitWhilePaused(t *testing.T) {
+	f := open(t)
+	l := f.listen("web", "i1", func(s *api.Settings) { s.MaxWaitS = 3600 })
+	id := f.accept(pushed("1", "2"), l.matched())
+	if err := f.Pause(t.Context(), "web", api.Pause{}); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Add(3600)
+	if _, err := f.Expire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f.want(id, run.Cancelled, "no listener took it within max_wait, 1h: the listener is paused")
+}
+
 func TestMaxWait(t *testing.T) {
 	f := open(t)
 	l := f.listen("web", "i1", func(s *api.Settings) { s.MaxWaitS = 3600 })
