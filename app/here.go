@@ -15,6 +15,8 @@ type RunOptions struct {
 	Delivery event.Delivery
 	Log      io.Writer // gets the run's output as it comes
 	State    string    // the state folder, where a checkout has its repositories and its tree
+
+	Artifacts string // folder for the files that the run keeps; empty: it is only found out which these are
 }
 
 // Outcome is how a run ended.
@@ -27,7 +29,7 @@ func RunHere(stop Stop, out Output, o RunOptions) (Outcome, error) {
 		return Outcome{}, err
 	}
 	return listener.Here(stop.Soon, listener.HereOptions{
-		Config: o.Config, Delivery: o.Delivery, Out: o.Log, Log: out.Log,
+		Config: o.Config, Delivery: o.Delivery, Out: o.Log, Log: out.Log, Artifacts: o.Artifacts,
 		State: filepath.Join(o.State, "run"), Mirrors: mirrors(o.State),
 	})
 }

@@ -22,24 +22,27 @@ import (
 	"lightspeed/listener/journal"
 )
 
-// collection copies what a run keeps, from where it worked.
+// collection is what a run keeps, of what stands where it worked.
 type collection struct {
 	root *os.Root // nothing outside is read, whatever links there are
-	dir  string   // the copies, each named by its SHA-256
+	copy copier
 	say  func(string)
 
 	kept  []api.Artifact
 	total int64
 }
 
-// collect copies the files under root that patterns name into dir. What cannot be kept is said, and left out.
-func collect(root string, patterns []string, dir string, say func(string)) ([]api.Artifact, error) {
+// copier makes the copy of a file that is kept.
+type copier func(f *os.File, path string) (api.Artifact, error)
+
+// collect has the files under root that patterns name copied. What cannot be kept is said, and left out.
+func collect(root string, patterns []string, copy copier, say func(string)) ([]api.Artifact, error) {
 	open, err := os.OpenRoot(root)
 	if err != nil {
 		return nil, err
 	}
 	defer open.Close()
-	c := &collection{root: open, dir: dir, say: say}
+	c := &collection{root: open, copy: copy, say: say}
 	paths, err := c.find(patterns)
 	for _, path := range paths {
 		if len(c.kept) == api.MaxArtifactCount {
@@ -113,23 +116,25 @@ func (c *collection) keep(path string) error {
 	return nil
 }
 
-// copy copies an open file into a file that is named by its content.
-func (c *collection) copy(f io.Reader, path string) (api.Artifact, error) {
-	tmp, err := os.CreateTemp(c.dir, "new-*")
-	if err != nil {
-		return api.Artifact{}, err
+// byContent copies into a folder, where a file is named by its SHA-256.
+func byContent(dir string) copier {
+	return func(f *os.File, path string) (api.Artifact, error) {
+		tmp, err := os.CreateTemp(dir, "new-*")
+		if err != nil {
+			return api.Artifact{}, err
+		}
+		hash := sha256.New()
+		n, err := io.Copy(io.MultiWriter(tmp, hash), io.LimitReader(f, api.MaxArtifact)) // it may grow meanwhile
+		err = errors.Join(err, tmp.Close())
+		one := api.Artifact{Path: path, Bytes: n, SHA256: hex.EncodeToString(hash.Sum(nil))}
+		if err == nil {
+			err = os.Rename(tmp.Name(), filepath.Join(dir, one.SHA256))
+		}
+		if err != nil {
+			_ = os.Remove(tmp.Name())
+		}
+		return one, err
 	}
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(tmp, hash), io.LimitReader(f, api.MaxArtifact)) // it may grow meanwhile
-	err = errors.Join(err, tmp.Close())
-	one := api.Artifact{Path: path, Bytes: n, SHA256: hex.EncodeToString(hash.Sum(nil))}
-	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(c.dir, one.SHA256))
-	}
-	if err != nil {
-		_ = os.Remove(tmp.Name())
-	}
-	return one, err
 }
 
 // withoutPath is an error without the file's name, which whoever says it names, and without this machine's folders.
@@ -165,7 +170,7 @@ func (a *attempt) collect(root string, patterns []string, say func(string)) bool
 	dir, err := a.entry.ArtifactsFolder()
 	var list []api.Artifact
 	if err == nil {
-		list, err = collect(root, patterns, dir, say)
+		list, err = collect(root, patterns, byContent(dir), say)
 	}
 	if err == nil || len(list) > 0 {
 		err = errors.Join(err, a.entry.SetArtifacts(list))

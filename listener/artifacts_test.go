@@ -62,7 +62,7 @@ func TestCollect(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		var said, got []string
-		kept, err := collect(root, c.patterns, dir, func(line string) { said = append(said, line) })
+		kept, err := collect(root, c.patterns, byContent(dir), func(line string) { said = append(said, line) })
 		for _, one := range kept {
 			got = append(got, one.Path)
 			if text, err := os.ReadFile(filepath.Join(dir, one.SHA256)); err != nil || int64(len(text)) != one.Bytes || strings.Contains(string(text), "secret") {

@@ -24,6 +24,8 @@ type HereOptions struct {
 	Out      io.Writer // gets the output as it comes
 	Log      *slog.Logger
 
+	Artifacts string // folder for the files that the run keeps; empty: it is only found out which these are
+
 	// For a config with a checkout: a folder for the runs' trees, which runs here may share, and that of Options.
 	State, Mirrors string
 }
@@ -91,7 +93,11 @@ func Here(ctx context.Context, o HereOptions) (Outcome, error) {
 		defer w.wait()
 		w.clear()
 	}
-	outcome := job{config: o.Config, facts: f, cgroup: f.run, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...), workspaces: w, progress: p, at: out.written.Load}.run(ctx)
-	outcome.Steps = p.steps()
+	var kept []api.Artifact
+	outcome := job{
+		config: o.Config, facts: f, cgroup: f.run, out: out, log: o.Log, mask: secret.NewMask(o.Config.Masked()...),
+		keep: keepHere(o.Artifacts, &kept), workspaces: w, progress: p, at: out.written.Load,
+	}.run(ctx)
+	outcome.Steps, outcome.Artifacts = p.steps(), kept
 	return outcome, nil
 }

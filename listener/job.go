@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"lightspeed/api"
 	"lightspeed/listener/config"
 	"lightspeed/listener/process"
 	"lightspeed/run"
@@ -30,7 +31,9 @@ type Outcome struct {
 	Reason   string // plain words; empty when it passed
 	ExitCode *int   // of the command that decided; nil when it was ended by a signal or never started
 
-	Steps []run.Step // of Here: each step, with its place in the output
+	// Of Here: each step, with its place in the output, and the files that are kept, without their hashes.
+	Steps     []run.Step
+	Artifacts []api.Artifact
 }
 
 // job is the work of one run on this machine. It names no command in what it writes or returns: that may leave
