@@ -119,7 +119,14 @@ func (m *mirror) plant(ctx context.Context, r Request, sha string) error {
 	if err := m.seed(r, sha); err != nil {
 		return err
 	}
-	return m.git.run(ctx, r.Tree, "read-tree", "--reset", "-u", sha)
+	err := m.git.run(ctx, r.Tree, "read-tree", "--reset", "-u", sha)
+	if err != nil && strings.Contains(err.Error(), "unable to write file") {
+		// Of several at once git takes away what did not fit, and does not say why: one by one a full disk shows.
+		g := m.git
+		g.oneByOne = true
+		err = g.run(ctx, r.Tree, "read-tree", "--reset", "-u", sha)
+	}
+	return err
 }
 
 // want is what a request asks the mirror for.

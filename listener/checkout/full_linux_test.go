@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,10 +44,8 @@ func TestFullDisk(t *testing.T) {
 		q := f.want("file://"+r.dir, "refs/heads/main", sha)
 		_, err := f.store.Checkout(t.Context(), q)
 		var known *Error
-		if !errors.As(err, &known) || known.Reason == "" {
+		if !errors.As(err, &known) || !strings.Contains(strings.ToLower(known.Reason), "no space left on device") {
 			t.Errorf("%s: %v", where, err)
-		} else {
-			t.Logf("%s: %s", where, known.Reason)
 		}
 		if _, err := os.Lstat(q.Tree); !os.IsNotExist(err) {
 			t.Errorf("%s: half a tree is left: %v", where, err)

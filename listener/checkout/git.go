@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"lightspeed/listener/process"
 	"lightspeed/secret"
 )
@@ -65,6 +67,7 @@ type git struct {
 	machine  string // file of the machine's own settings that are let through; empty: none
 	fileToo  string // value of protocol.file.allow
 	noTokens bool
+	oneByOne bool // writes files one after the other
 }
 
 func newGit(r Request) git {
@@ -99,6 +102,9 @@ func (g git) environment() []string {
 	env = append(env, "LC_ALL=C", "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL="+machine)
 	env = append(env, g.extra...)
 	settings := append(slices.Clone(firm), [2]string{"protocol.file.allow", g.fileToo})
+	if g.oneByOne {
+		settings = append(settings, [2]string{"checkout.workers", "1"})
+	}
 	if origin := webOrigin(g.url); origin != "" && !g.token.IsZero() && !g.noTokens {
 		env = append(env, tokenVariable+"="+g.token.Reveal())
 		key := "credential." + origin + ".helper"
@@ -128,7 +134,7 @@ func (g git) run(ctx context.Context, dir string, args ...string) error {
 		Argv: append([]string{"git"}, args...), Dir: dir, Env: g.environment(), Output: said, Errors: said,
 	}.Run(ctx)
 	said.flush()
-	return g.explain(ctx, args[0], err, said.worst)
+	return g.explain(ctx, dir, args[0], err, said.worst)
 }
 
 // ask runs git in a folder, and returns what it prints, at most maxAnswer bytes. What it says else is part of the
@@ -142,7 +148,7 @@ func (g git) ask(ctx context.Context, dir, input string, args ...string) (string
 	if err == nil && answer.cut {
 		err = failed("git %s says more than %d bytes", args[0], maxAnswer)
 	}
-	return answer.text.String(), g.explain(ctx, args[0], err, said.worst)
+	return answer.text.String(), g.explain(ctx, dir, args[0], err, said.worst)
 }
 
 // maxAnswer bounds what git may answer with: a list of a million refs, about.
@@ -171,8 +177,8 @@ type toolError struct {
 
 func (e *toolError) Error() string { return e.reason }
 
-// explain turns the end of git into an error in plain words.
-func (g git) explain(ctx context.Context, command string, err error, worst string) error {
+// explain turns the end of git in a folder into an error in plain words.
+func (g git) explain(ctx context.Context, dir, command string, err error, worst string) error {
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -186,9 +192,33 @@ func (g git) explain(ctx context.Context, command string, err error, worst strin
 	if worst != "" {
 		reason += ": " + worst
 	}
-	// git has no other way to say so. The text is the C locale's.
-	return &toolError{reason, strings.Contains(worst, "No space left on device") || strings.Contains(worst, "Disk quota exceeded")}
+	full := diskFull(worst)
+	if !full && noRoom(dir) {
+		full, reason = true, reason+": no space left on device"
+	}
+	return &toolError{reason, full}
 }
+
+// diskFull reports whether git says so. It has no other way to, and does not always: the text is the C locale's.
+func diskFull(line string) bool {
+	return strings.Contains(line, "No space left on device") || strings.Contains(line, "Disk quota exceeded")
+}
+
+// noRoom reports whether hardly anything can be written where a folder is.
+func noRoom(dir string) bool {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return false
+	}
+	free := disk.Bavail
+	if os.Geteuid() == 0 {
+		free = disk.Bfree
+	}
+	return free < fewBlocks || disk.Files > 0 && disk.Ffree == 0
+}
+
+// fewBlocks are as good as none.
+const fewBlocks = 4
 
 // userInfo is what may stand before the host of a URL.
 var userInfo = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^/@\s'"]*@`)

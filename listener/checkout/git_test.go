@@ -17,6 +17,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(otherProcess) != "" {
+		beOther()
+		return
+	}
 	home, err := os.MkdirTemp("", "checkout-home-")
 	if err != nil {
 		panic(err)

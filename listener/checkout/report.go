@@ -70,12 +70,13 @@ func (r *reporter) end(overwritten bool) {
 	}
 }
 
-// judge notes what went wrong. That the remote could not be read says nothing of the why: ssh has said it in the line
-// before, or the remote in one that begins with ERROR.
+// judge notes what went wrong. A full disk is behind all that is said later. That the remote could not be read says
+// nothing of the why: ssh has said it in the line before, or the remote in one that begins with ERROR.
 func (r *reporter) judge(line string) {
 	before := r.last
 	r.last = line
 	switch {
+	case diskFull(r.worst):
 	case strings.HasPrefix(line, "fatal: Could not read from remote repository"):
 		if r.worst == "" {
 			r.worst = cmp.Or(before, line)
