@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -44,6 +45,11 @@ func (s *Server) postArtifact(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
+	if offset == 0 {
+		if err := s.countArtifact(r.Context(), ref, one); err != nil {
+			return err
+		}
+	}
 	fault.Point("admin.artifact.appending")
 	next, err := s.artifacts.append(ref, one, offset, *chunk)
 	fault.Point("admin.artifact.appended")
@@ -62,6 +68,15 @@ func (s *Server) postArtifact(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, api.LogOffset{Offset: next})
 }
 
+// countArtifact has the database know of an artifact before there is a byte of it.
+func (s *Server) countArtifact(ctx context.Context, ref run.Ref, one api.Artifact) error {
+	there, total, err := s.artifacts.mayTake(ref, one)
+	if err != nil || there {
+		return err
+	}
+	return s.store.KeepsArtifacts(ctx, ref, total)
+}
+
 // getArtifacts lists what the attempts of a run have kept.
 func (s *Server) getArtifacts(w http.ResponseWriter, r *http.Request) error {
 	if q := readQuery(r); q.err != nil {
@@ -77,7 +92,7 @@ func (s *Server) getArtifacts(w http.ResponseWriter, r *http.Request) error {
 // keptBy lists what the attempts of a run have kept, the newest attempt's first.
 func (s *Server) keptBy(ctx context.Context, id string) ([]api.Artifact, error) {
 	all := []api.Artifact{}
-	err := s.eachAttempt(ctx, id, func(ref run.Ref) (bool, error) {
+	err := s.eachAttempt(ctx, id, func(ref run.Ref, _ run.Attempt) (bool, error) {
 		kept, err := s.artifacts.list(ref)
 		all = append(all, kept...)
 		return true, err
@@ -107,31 +122,36 @@ func (s *Server) getArtifact(w http.ResponseWriter, r *http.Request) error {
 
 // openArtifact opens a file of the attempt named, or with 0 of the newest that has it. The caller closes it.
 func (s *Server) openArtifact(ctx context.Context, id string, attempt int, name string) (f *os.File, one api.Artifact, err error) {
-	err = s.eachAttempt(ctx, id, func(ref run.Ref) (bool, error) {
+	var pruned *time.Time
+	err = s.eachAttempt(ctx, id, func(ref run.Ref, of run.Attempt) (bool, error) {
 		if attempt > 0 && ref.Attempt != attempt {
 			return true, nil
 		}
 		f, one, err = s.artifacts.open(ref, name)
 		if errors.Is(err, fs.ErrNotExist) {
+			pruned = cmp.Or(pruned, of.ArtifactsPrunedAt)
 			return true, nil
 		}
 		return false, err
 	})
-	if err == nil && f == nil {
+	switch {
+	case err == nil && f == nil && pruned != nil:
+		err = api.Errorf(http.StatusGone, api.Pruned, "the artifacts of run %q were deleted on %s: admin keeps only so much", id, pruned.Format(time.DateOnly))
+	case err == nil && f == nil:
 		err = api.Errorf(http.StatusNotFound, api.NotFound, "run %q has no artifact %q", id, shorten(name, 200))
 	}
 	return f, one, err
 }
 
 // eachAttempt calls do for the attempts of a run, the newest first, as long as it reports true.
-func (s *Server) eachAttempt(ctx context.Context, id string, do func(run.Ref) (more bool, err error)) error {
+func (s *Server) eachAttempt(ctx context.Context, id string, do func(run.Ref, run.Attempt) (more bool, err error)) error {
 	found, err := s.store.Run(ctx, id)
 	if err != nil {
 		return err
 	}
 	more := true
 	for i := len(found.Attempts) - 1; i >= 0 && more && err == nil; i-- {
-		more, err = do(run.Ref{Run: found.ID, Attempt: found.Attempts[i].Attempt})
+		more, err = do(run.Ref{Run: found.ID, Attempt: found.Attempts[i].Attempt}, found.Attempts[i])
 	}
 	return err
 }

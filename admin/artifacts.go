@@ -91,7 +91,7 @@ func (a *artifacts) append(ref run.Ref, one api.Artifact, offset int64, chunk []
 	mu := a.lock(ref)
 	mu.Lock()
 	defer mu.Unlock()
-	there, err := a.mayTake(ref, one)
+	there, _, err := a.mayTake(ref, one)
 	if err != nil || there {
 		return one.Bytes, err
 	}
@@ -137,19 +137,20 @@ func extend(path string, most, offset int64, chunk []byte) (int64, error) {
 	return end, nil
 }
 
-// mayTake reports whether an artifact is there already, and refuses what is another one, or too much.
-func (a *artifacts) mayTake(ref run.Ref, one api.Artifact) (there bool, err error) {
+// mayTake reports whether an artifact is there already, and refuses what is another one, or too much. total is what the
+// attempt keeps with it, in bytes.
+func (a *artifacts) mayTake(ref run.Ref, one api.Artifact) (there bool, total int64, err error) {
 	list, err := a.list(ref)
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
-	total := one.Bytes
+	total = one.Bytes
 	for _, known := range list {
 		if known.Path == one.Path && known.SHA256 == one.SHA256 {
-			return true, nil
+			return true, 0, nil
 		}
 		if known.Path == one.Path {
-			return false, api.Errorf(http.StatusConflict, api.Conflict, "the attempt has another artifact %q already", shorten(one.Path, 200))
+			return false, 0, api.Errorf(http.StatusConflict, api.Conflict, "the attempt has another artifact %q already", shorten(one.Path, 200))
 		}
 		total += known.Bytes
 	}
@@ -161,7 +162,7 @@ func (a *artifacts) mayTake(ref run.Ref, one api.Artifact) (there bool, err erro
 	case len(list) >= api.MaxArtifactCount:
 		err = tooLarge("more than %d artifacts in an attempt", api.MaxArtifactCount)
 	}
-	return false, err
+	return false, total, err
 }
 
 func tooLarge(format string, args ...any) error {

@@ -164,7 +164,7 @@ var operations = map[string]operation{
 	"GET /api/v1/runs/{id}/artifacts/{path...}": {
 		summary: "Read a file that a run has kept", more: "Of the newest attempt that has it, unless `attempt` names another. The path may hold slashes. The ETag is the file's SHA-256.",
 		query: []string{"attempt"}, header: []string{"Range", "If-None-Match"},
-		answers: with(ranged(binary("The file.")), 304, nil), refuses: []api.Code{api.NotFound},
+		answers: with(ranged(binary("The file.")), 304, nil), refuses: []api.Code{api.NotFound, api.Pruned},
 	},
 	"POST /api/v1/runs/{id}/artifacts/{path...}": {
 		summary: "Hand in a piece of a file that an attempt keeps", more: "At most 1 MiB a call. The last piece is answered when the whole was checked and is safe from a power cut.",

@@ -228,12 +228,16 @@ func (f *fixture) runsAndLogs() {
 
 // pruned asks for what is no longer there of a run of d9.
 func (f *fixture) pruned(id string) {
-	keep := store.Retention{Logs: store.Limits{Age: 1}, Payloads: store.Limits{Age: 1}}
+	if err := f.server.store.KeepsArtifacts(f.Context(), run.Ref{Run: id, Attempt: 1}, 1); err != nil {
+		f.Fatal(err)
+	}
+	keep := store.Retention{Logs: store.Limits{Age: 1}, Artifacts: store.Limits{Age: 1}, Payloads: store.Limits{Age: 1}}
 	if _, err := f.server.store.Prune(f.Context(), keep, false); err != nil {
 		f.Fatal(err)
 	}
 	f.gets(410, nil, "GET", "/runs/"+id+"/log", "")
 	f.gets(410, nil, "GET", "/runs/"+id+"/log/times", "")
+	f.gets(410, nil, "GET", "/runs/"+id+"/artifacts/a", "")
 	f.gets(410, nil, "POST", "/runs/"+id+"/retry", "")
 	f.gets(410, nil, "POST", "/deliveries/d9/replay", "")
 	for _, path := range []string{"explain", "payload"} {

@@ -28,7 +28,7 @@ func (s *Server) pruneLoop(ctx context.Context) {
 		s.report(err, "pruning")
 		if done != (api.Pruning{}) {
 			s.log.Info("pruned", "runs", done.Runs, "logs", done.Logs, "log_bytes", done.LogBytes,
-				"payloads", done.Payloads, "payload_bytes", done.PayloadBytes, "deliveries", done.Deliveries)
+				"artifacts", done.Artifacts, "artifact_bytes", done.ArtifactBytes, "payloads", done.Payloads, "payload_bytes", done.PayloadBytes, "deliveries", done.Deliveries)
 		}
 		select {
 		case <-ctx.Done():
@@ -58,17 +58,23 @@ func (s *Server) prune(ctx context.Context, keep store.Retention, dry bool) (api
 // removeFiles deletes the files of what was pruned. The first failure ends it: the rest stays noted.
 func (s *Server) removeFiles(ctx context.Context) error {
 	for {
-		refs, err := s.store.Removals(ctx, filesBatch)
-		if err != nil || len(refs) == 0 {
+		list, err := s.store.Removals(ctx, filesBatch)
+		if err != nil || len(list) == 0 {
 			return err
 		}
-		for _, ref := range refs {
-			if err := errors.Join(s.logs.remove(ref), s.artifacts.remove(ref)); err != nil {
+		for _, one := range list {
+			if one.Log {
+				err = s.logs.remove(one.Ref)
+			}
+			if err == nil && one.Artifacts {
+				err = s.artifacts.remove(one.Ref)
+			}
+			if err != nil {
 				return err
 			}
 		}
 		fault.Point("admin.pruned.files")
-		if err := s.store.Removed(ctx, refs); err != nil || s.stopping.Err() != nil {
+		if err := s.store.Removed(ctx, list); err != nil || s.stopping.Err() != nil {
 			return err
 		}
 	}

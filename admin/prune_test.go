@@ -77,6 +77,58 @@ func TestPrune(t *testing.T) {
 	}
 }
 
+// Artifacts go by their own limits, and leave the log; logs go by theirs, and leave the artifacts.
+func TestPruneArtifacts(t *testing.T) {
+	f := start(t, func(o *Options) {
+		o.Keep = store.Retention{Logs: store.Limits{Count: 2}, Artifacts: store.Limits{Bytes: 10}}
+	})
+	l := f.listener("web")
+	keeps := func(id, output string, artifacts ...string) run.Ref {
+		f.push(id, "main")
+		c := l.mustClaim()
+		for _, content := range artifacts {
+			if _, err := f.client.AppendArtifact(t.Context(), refOf(c), artifact("dist/"+content, content), 0, []byte(content)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := f.client.AppendLog(t.Context(), refOf(c), 0, []byte(output)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.client.Finish(t.Context(), refOf(c), api.Finish{Status: run.Passed, LogBytes: int64(len(output))}); err != nil {
+			t.Fatal(err)
+		}
+		return refOf(c)
+	}
+	first, second, third := keeps("d1", "one\n"), keeps("d2", "two\n", "old", "older"), keeps("d3", "three\n", "new", "newer")
+	want := api.Pruning{DryRun: true, Logs: 1, LogBytes: 4, Artifacts: 1, ArtifactBytes: 8}
+	if got, err := f.client.Prune(t.Context(), true); err != nil || got != want {
+		t.Fatalf("dry run: %+v, %v", got, err)
+	}
+	want.DryRun = false
+	if got, err := f.client.Prune(t.Context(), false); err != nil || got != want {
+		t.Fatalf("pruned %+v, %v", got, err)
+	}
+	if got := f.log(second.Run, api.LogQuery{}); got != "two\n" {
+		t.Errorf("the log of what lost its artifacts is %q", got)
+	}
+	_, err := f.client.Artifact(t.Context(), second.Run, "dist/old", 0)
+	if refused := f.wantCode(err, 410, api.Pruned); !strings.HasSuffix(refused.Message, "admin keeps only so much") {
+		t.Error(refused.Message)
+	}
+	if r := f.run(second.Run); r.Attempts[0].ArtifactsPrunedAt == nil || r.Attempts[0].LogPrunedAt != nil {
+		t.Errorf("run is %+v", r)
+	}
+	if _, err := os.Stat(f.server.artifacts.folder(second)); !os.IsNotExist(err) {
+		t.Errorf("its folder: %v", err)
+	}
+	if r := f.run(first.Run); r.Attempts[0].ArtifactsPrunedAt != nil || r.Attempts[0].LogPrunedAt == nil {
+		t.Errorf("the run that kept none is %+v", r)
+	}
+	if list, err := f.client.Artifacts(t.Context(), third.Run); err != nil || len(list.Items) != 2 {
+		t.Errorf("of the newest: %+v, %v", list, err)
+	}
+}
+
 // TestPruneWasCutOff: admin was killed after rows were deleted, and before their files were.
 func TestPruneWasCutOff(t *testing.T) {
 	f := start(t)

@@ -329,12 +329,14 @@ const (
 
 // Pruning answers POST prune[?dry_run=1]: how much was deleted because admin keeps only so much, or would be.
 type Pruning struct {
-	DryRun       bool  `json:"dry_run"`
-	Runs         int64 `json:"runs"` // with their logs, which are not counted again
-	Logs         int64 `json:"logs"`
-	LogBytes     int64 `json:"log_bytes"`
-	Payloads     int64 `json:"payloads"`
-	PayloadBytes int64 `json:"payload_bytes"`
-	Deliveries   int64 `json:"deliveries"` // ids and hashes, of deliveries that nothing is left of
-	More         bool  `json:"more"`       // time was up before all was done: ask again
+	DryRun        bool  `json:"dry_run"`
+	Runs          int64 `json:"runs"` // with their logs and artifacts, which are not counted again
+	Logs          int64 `json:"logs"`
+	LogBytes      int64 `json:"log_bytes"`
+	Artifacts     int64 `json:"artifacts"` // attempts whose artifacts went
+	ArtifactBytes int64 `json:"artifact_bytes"`
+	Payloads      int64 `json:"payloads"`
+	PayloadBytes  int64 `json:"payload_bytes"`
+	Deliveries    int64 `json:"deliveries"` // ids and hashes, of deliveries that nothing is left of
+	More          bool  `json:"more"`       // time was up before all was done: ask again
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // keeping are the settings that bound what admin keeps.
-var keeping = []setting{keepRuns, keepLogs, keepDeliveries}
+var keeping = []setting{keepRuns, keepLogs, keepArtifacts, keepDeliveries}
 
 const keepUsage = ": an age, a number, a size, several of them by commas, or all"
 
@@ -23,6 +23,10 @@ var (
 	keepLogs = setting{
 		flag: "keep-logs", env: "LIGHTSPEED_KEEP_LOGS", def: "30d,10GiB",
 		usage: "`LIMITS` of logs" + keepUsage,
+	}
+	keepArtifacts = setting{
+		flag: "keep-artifacts", env: "LIGHTSPEED_KEEP_ARTIFACTS", def: "30d,10GiB",
+		usage: "`LIMITS` of artifacts, whose number is that of the attempts that have some" + keepUsage,
 	}
 	keepDeliveries = setting{
 		flag: "keep-deliveries", env: "LIGHTSPEED_KEEP_DELIVERIES", def: "30d,4GiB",
@@ -36,14 +40,14 @@ func (p *program) keep(c *urfave.Context) (app.Retention, error) {
 	for _, one := range []struct {
 		setting
 		limits *app.Limits
-	}{{keepRuns, &keep.Runs}, {keepLogs, &keep.Logs}, {keepDeliveries, &keep.Payloads}} {
+	}{{keepRuns, &keep.Runs}, {keepLogs, &keep.Logs}, {keepArtifacts, &keep.Artifacts}, {keepDeliveries, &keep.Payloads}} {
 		var err error
 		if *one.limits, err = limits(one.flag, p.value(c, one.setting)); err != nil {
 			return keep, err
 		}
 	}
 	if keep.Runs.Bytes > 0 {
-		return keep, app.Usagef("--keep-logs and --keep-deliveries take one", "--keep-runs takes an age and a number, and no size")
+		return keep, app.Usagef("--keep-logs, --keep-artifacts and --keep-deliveries take one", "--keep-runs takes an age and a number, and no size")
 	}
 	return keep, nil
 }

@@ -13,7 +13,7 @@ func (p *program) prune() *urfave.Command {
 		Name: "prune", Category: groupWatch,
 		Usage:     "delete now what admin would delete in time, or say how much that is",
 		UsageText: "lightspeed prune [--dry-run]",
-		Description: `How much is kept is set at admin, by --keep-runs, --keep-logs and --keep-deliveries. What waits or runs is never deleted.
+		Description: `How much is kept is set at admin, by --keep-runs, --keep-logs, --keep-artifacts and --keep-deliveries. What waits or runs is never deleted.
 
 Examples:
   lightspeed prune --dry-run
@@ -53,6 +53,7 @@ func pruneAll(c *urfave.Context, admin *api.Client) (api.Pruning, error) {
 		all.DryRun, all.More = done.DryRun, done.More
 		all.Runs, all.Deliveries = all.Runs+done.Runs, all.Deliveries+done.Deliveries
 		all.Logs, all.LogBytes = all.Logs+done.Logs, all.LogBytes+done.LogBytes
+		all.Artifacts, all.ArtifactBytes = all.Artifacts+done.Artifacts, all.ArtifactBytes+done.ArtifactBytes
 		all.Payloads, all.PayloadBytes = all.Payloads+done.Payloads, all.PayloadBytes+done.PayloadBytes
 		if !done.More || done.DryRun {
 			return all, nil
@@ -68,8 +69,8 @@ func (p *program) showPruning(done api.Pruning) error {
 	if done.More {
 		verb += " at least"
 	}
-	return p.say("%s %s with their logs, %s of other runs (%s), %s (%s), %s", verb, counted(done.Runs, "run", "runs"),
-		counted(done.Logs, "log", "logs"), bytesText(done.LogBytes), counted(done.Payloads, "payload", "payloads"), bytesText(done.PayloadBytes),
+	return p.say("%s %s with their logs and artifacts, %s of other runs (%s), artifacts of %s (%s), %s (%s), %s", verb, counted(done.Runs, "run", "runs"),
+		counted(done.Logs, "log", "logs"), bytesText(done.LogBytes), counted(done.Artifacts, "attempt", "attempts"), bytesText(done.ArtifactBytes), counted(done.Payloads, "payload", "payloads"), bytesText(done.PayloadBytes),
 		counted(done.Deliveries, "delivery", "deliveries"))
 }
 

@@ -85,6 +85,8 @@ type Attempt struct {
 	Steps      []Step     `json:"steps"` // in order; empty when its listener has not told them
 	// LogPrunedAt is when the log was deleted because admin keeps only so much: LogBytes still says how long it was.
 	LogPrunedAt *time.Time `json:"log_pruned_at"`
+	// ArtifactsPrunedAt is when what the attempt kept was deleted, for the same reason.
+	ArtifactsPrunedAt *time.Time `json:"artifacts_pruned_at"`
 }
 
 // Step is one command of an attempt. It is Queued until its turn comes, and Skipped when that never does.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"lightspeed/api"
-	"lightspeed/run"
 )
 
 // Limits say how much of one kind of thing is kept: the newest ones, as long as every limit holds. A limit of
@@ -20,9 +19,10 @@ type Limits struct {
 // Retention says how much is kept. What waits, runs, or may still run is kept whatever it says, and so is what
 // those need.
 type Retention struct {
-	Runs     Limits // runs that have ended, with their attempts and logs; Bytes is not used
-	Logs     Limits
-	Payloads Limits // the bodies of deliveries
+	Runs      Limits // runs that have ended, with all that is of them; Bytes is not used
+	Logs      Limits
+	Artifacts Limits // Count is of the attempts that keep some
+	Payloads  Limits // the bodies of deliveries
 
 	// NotByAge leaves all ages out: the wall clock, which they are taken by, is in doubt.
 	NotByAge bool
@@ -46,7 +46,7 @@ const (
 	maxPrunedBytes = 16 << 20
 )
 
-// thing is what can be pruned: a run, an attempt's log, a delivery's payload, or a delivery.
+// thing is what can be pruned: a run, an attempt's log or artifacts, a delivery's payload, or a delivery.
 type thing struct {
 	at, seq, attempt, bytes int64
 }
@@ -60,7 +60,7 @@ type kind struct {
 	count  func(*api.Pruning, thing)
 }
 
-// kinds are in the order of deletion: a run takes its logs with it, and a delivery's row stays as long as a run is of it.
+// kinds are in the order of deletion: a run takes its logs and artifacts with it, and a delivery's row stays as long as a run is of it.
 func (keep Retention) kinds() []kind {
 	return []kind{
 		{keep.age(keep.Runs), `SELECT count(*), 0 FROM runs INDEXED BY runs_ended WHERE slot IS NULL`,
@@ -71,6 +71,12 @@ func (keep Retention) kinds() []kind {
 			WHERE a.log_pruned_at IS NULL AND a.status <> 'lost' AND a.finished_at IS NOT NULL AND a.finished_at >= ?1 AND (a.finished_at, a.run, a.attempt) > (?1, ?2, ?3)
 			AND EXISTS (SELECT 1 FROM runs r WHERE r.seq = a.run AND r.slot IS NULL)`,
 			(*Tx).pruneLog, func(p *api.Pruning, t thing) { p.Logs, p.LogBytes = p.Logs+1, p.LogBytes+t.bytes }},
+		{keep.age(keep.Artifacts), `SELECT count(*), coalesce(sum(artifact_bytes), 0) FROM attempts INDEXED BY attempts_keeping
+			WHERE artifacts_at IS NOT NULL AND artifacts_pruned_at IS NULL AND status <> 'lost' AND finished_at IS NOT NULL`,
+			`SELECT a.artifacts_at AS at, a.run AS seq, a.attempt AS n, a.artifact_bytes FROM attempts a INDEXED BY attempts_keeping
+			WHERE a.artifacts_at IS NOT NULL AND a.artifacts_pruned_at IS NULL AND a.status <> 'lost' AND a.finished_at IS NOT NULL
+			AND a.artifacts_at >= ?1 AND (a.artifacts_at, a.run, a.attempt) > (?1, ?2, ?3) AND EXISTS (SELECT 1 FROM runs r WHERE r.seq = a.run AND r.slot IS NULL)`,
+			(*Tx).pruneArtifacts, func(p *api.Pruning, t thing) { p.Artifacts, p.ArtifactBytes = p.Artifacts+1, p.ArtifactBytes+t.bytes }},
 		{keep.age(keep.Payloads), `SELECT count(*), coalesce(sum(bytes), 0) FROM deliveries INDEXED BY deliveries_kept WHERE payload_pruned_at IS NULL`,
 			`SELECT received_at AS at, seq, 0 AS n, bytes FROM deliveries INDEXED BY deliveries_kept
 			WHERE payload_pruned_at IS NULL AND received_at >= ?1 AND (received_at, seq, 0) > (?1, ?2, ?3)
@@ -215,7 +221,7 @@ func (tx *Tx) pruneRun(t thing) (bool, error) {
 	if err != nil || !ended {
 		return false, err
 	}
-	if _, err := tx.exec(`INSERT INTO removals (run, attempt) SELECT ?, attempt FROM attempts WHERE run = ? ON CONFLICT DO NOTHING`, id, t.seq); err != nil {
+	if _, err := tx.exec(`INSERT INTO removals (run, attempt) SELECT ?, attempt FROM attempts WHERE run = ? ON CONFLICT DO UPDATE SET log = 1, artifacts = 1`, id, t.seq); err != nil {
 		return false, err
 	}
 	for _, table := range ofRun {
@@ -234,7 +240,7 @@ func (tx *Tx) pruneLog(t thing) (bool, error) {
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = tx.exec(`INSERT INTO removals (run, attempt) SELECT id, ? FROM runs WHERE seq = ? ON CONFLICT DO NOTHING`, t.attempt, t.seq)
+	_, err = tx.exec(`INSERT INTO removals (run, attempt, log, artifacts) SELECT id, ?, 1, 0 FROM runs WHERE seq = ? ON CONFLICT DO UPDATE SET log = 1`, t.attempt, t.seq)
 	return true, err
 }
 
@@ -257,22 +263,22 @@ func (tx *Tx) pruneDelivery(t thing) (bool, error) {
 
 // Removals lists attempts whose files are to be deleted, at most limit: their rows are gone, or say that they
 // are. Removed is to be called when it is done.
-func (s *Store) Removals(ctx context.Context, limit int) ([]run.Ref, error) {
-	var list []run.Ref
+func (s *Store) Removals(ctx context.Context, limit int) ([]Removal, error) {
+	var list []Removal
 	err := s.read(ctx, func(row scanner) error {
-		var ref run.Ref
-		err := row.Scan(&ref.Run, &ref.Attempt)
-		list = append(list, ref)
+		var r Removal
+		err := row.Scan(&r.Run, &r.Attempt, &r.Log, &r.Artifacts)
+		list = append(list, r)
 		return err
-	}, `SELECT run, attempt FROM removals ORDER BY run, attempt LIMIT ?`, limit)
+	}, `SELECT run, attempt, log, artifacts FROM removals ORDER BY run, attempt LIMIT ?`, limit)
 	return list, err
 }
 
 // Removed notes that the files of attempts are gone.
-func (s *Store) Removed(ctx context.Context, refs []run.Ref) error {
+func (s *Store) Removed(ctx context.Context, list []Removal) error {
 	return s.do(ctx, func(tx *Tx) error {
-		for _, ref := range refs {
-			if _, err := tx.exec(`DELETE FROM removals WHERE run = ? AND attempt = ?`, ref.Run, ref.Attempt); err != nil {
+		for _, r := range list {
+			if _, err := tx.exec(`DELETE FROM removals WHERE run = ? AND attempt = ?`, r.Run, r.Attempt); err != nil {
 				return err
 			}
 		}

@@ -29,6 +29,7 @@ func (f *fixture) older(d time.Duration) {
 			`UPDATE deliveries SET received_at = received_at - ?`,
 			`UPDATE runs SET finished_at = finished_at - ? WHERE finished_at IS NOT NULL`,
 			`UPDATE attempts SET finished_at = finished_at - ? WHERE finished_at IS NOT NULL`,
+			`UPDATE attempts SET artifacts_at = artifacts_at - ? WHERE artifacts_at IS NOT NULL`,
 		} {
 			if _, err := tx.exec(query, d.Microseconds()); err != nil {
 				return err
@@ -52,6 +53,11 @@ func (i *instance) ran(n int, status run.State, logBytes int64) run.Ref {
 	ref := i.claim()
 	if ref.Run == "" {
 		i.f.Fatal("nothing to claim")
+	}
+	for _, bytes := range []int64{logBytes, 10 * logBytes} { // of each artifact the sum with those before it is told
+		if err := i.f.KeepsArtifacts(context.Background(), ref, bytes); err != nil {
+			i.f.Fatal(err)
+		}
 	}
 	if err := i.f.Finish(context.Background(), ref, api.Finish{Status: status, LogBytes: logBytes}); err != nil {
 		i.f.Fatal(err)
@@ -82,13 +88,18 @@ func TestPruneByAgeNumberAndSize(t *testing.T) {
 		keep Retention
 		want api.Pruning
 	}{
-		"everything is kept": {Retention{}, api.Pruning{}},
-		"runs by age":        {Retention{Runs: Limits{Age: 60 * day}}, api.Pruning{Runs: 2}},
-		"runs by number":     {Retention{Runs: Limits{Count: 1}}, api.Pruning{Runs: 3}},
-		"logs by age":        {Retention{Logs: Limits{Age: 60 * day}}, api.Pruning{Logs: 2, LogBytes: 300}},
-		"logs by number":     {Retention{Logs: Limits{Count: 3}}, api.Pruning{Logs: 1, LogBytes: 100}},
-		"logs by size":       {Retention{Logs: Limits{Bytes: 450}}, api.Pruning{Logs: 3, LogBytes: 600}},
-		"the strictest":      {Retention{Logs: Limits{Age: 60 * day, Count: 1, Bytes: 900}}, api.Pruning{Logs: 3, LogBytes: 600}},
+		"everything is kept":  {Retention{}, api.Pruning{}},
+		"runs by age":         {Retention{Runs: Limits{Age: 60 * day}}, api.Pruning{Runs: 2}},
+		"runs by number":      {Retention{Runs: Limits{Count: 1}}, api.Pruning{Runs: 3}},
+		"logs by age":         {Retention{Logs: Limits{Age: 60 * day}}, api.Pruning{Logs: 2, LogBytes: 300}},
+		"logs by number":      {Retention{Logs: Limits{Count: 3}}, api.Pruning{Logs: 1, LogBytes: 100}},
+		"logs by size":        {Retention{Logs: Limits{Bytes: 450}}, api.Pruning{Logs: 3, LogBytes: 600}},
+		"artifacts by age":    {Retention{Artifacts: Limits{Age: 60 * day}}, api.Pruning{Artifacts: 2, ArtifactBytes: 3000}},
+		"artifacts by number": {Retention{Artifacts: Limits{Count: 3}}, api.Pruning{Artifacts: 1, ArtifactBytes: 1000}},
+		"artifacts by size":   {Retention{Artifacts: Limits{Bytes: 4500}}, api.Pruning{Artifacts: 3, ArtifactBytes: 6000}},
+		"logs and artifacts": {Retention{Logs: Limits{Count: 3}, Artifacts: Limits{Count: 3}},
+			api.Pruning{Logs: 1, LogBytes: 100, Artifacts: 1, ArtifactBytes: 1000}},
+		"the strictest": {Retention{Logs: Limits{Age: 60 * day, Count: 1, Bytes: 900}}, api.Pruning{Logs: 3, LogBytes: 600}},
 		"payloads by age": {Retention{Payloads: Limits{Age: 60 * day}},
 			api.Pruning{Payloads: 2, PayloadBytes: 2 * body}},
 		"payloads by size": {Retention{Payloads: Limits{Bytes: 3*body + 1}}, api.Pruning{Payloads: 1, PayloadBytes: body}},
@@ -119,7 +130,7 @@ func TestPruneByAgeNumberAndSize(t *testing.T) {
 			if before-f.count("deliveries") != int(c.want.Deliveries) || 4-f.count("runs") != int(c.want.Runs) || 4-f.count("payloads") != int(c.want.Payloads) {
 				t.Errorf("left: %d deliveries, %d runs, %d payloads", f.count("deliveries"), f.count("runs"), f.count("payloads"))
 			}
-			if got := f.count("removals"); got != int(c.want.Runs+c.want.Logs) {
+			if got := f.count("removals"); got != int(c.want.Runs+max(c.want.Logs, c.want.Artifacts)) {
 				t.Errorf("%d files are to be removed", got)
 			}
 			if again := f.prune(c.keep, false); again != (api.Pruning{}) {
@@ -130,7 +141,7 @@ func TestPruneByAgeNumberAndSize(t *testing.T) {
 }
 
 // strictest keeps nothing that need not be kept.
-var strictest = Retention{Runs: Limits{Age: 1}, Logs: Limits{Age: 1}, Payloads: Limits{Age: 1}}
+var strictest = Retention{Runs: Limits{Age: 1}, Logs: Limits{Age: 1}, Artifacts: Limits{Age: 1}, Payloads: Limits{Age: 1}}
 
 func TestPruneLeavesWhatIsNeeded(t *testing.T) {
 	f := open(t)
@@ -140,7 +151,11 @@ func TestPruneLeavesWhatIsNeeded(t *testing.T) {
 	running := f.accept(pushed("2", "3"), m)
 	queued := f.accept(pushed("3", "4"), m)
 	held := l.claim()
-	l.claim()
+	for _, ref := range []run.Ref{held, l.claim()} {
+		if err := f.KeepsArtifacts(t.Context(), ref, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := f.GiveUp(t.Context(), held, "silent"); err != nil {
 		t.Fatal(err)
 	}

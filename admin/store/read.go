@@ -132,16 +132,16 @@ func (v view) attempts(seq int64) ([]run.Attempt, error) {
 	err := v.query(func(row scanner) error {
 		var a run.Attempt
 		var started int64
-		var finished, pruned *int64
+		var finished, pruned, gone *int64
 		var steps *string
-		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut, &pruned, &steps)
-		a.StartedAt, a.FinishedAt, a.LogPrunedAt = timeOf(started), timeOrNil(finished), timeOrNil(pruned)
+		err := row.Scan(&a.Attempt, &a.Status, &a.Reason, &a.ExitCode, &a.Host, &started, &finished, &a.LogBytes, &a.LogCut, &pruned, &gone, &steps)
+		a.StartedAt, a.FinishedAt, a.LogPrunedAt, a.ArtifactsPrunedAt = timeOf(started), timeOrNil(finished), timeOrNil(pruned), timeOrNil(gone)
 		if err == nil {
 			a.Steps, err = stepsOf(a.Status, steps)
 		}
 		list = append(list, a)
 		return err
-	}, `SELECT a.attempt, a.status, a.reason, a.exit_code, a.host, a.started_at, a.finished_at, a.log_bytes, a.log_cut, a.log_pruned_at, s.list
+	}, `SELECT a.attempt, a.status, a.reason, a.exit_code, a.host, a.started_at, a.finished_at, a.log_bytes, a.log_cut, a.log_pruned_at, a.artifacts_pruned_at, s.list
 		FROM attempts a LEFT JOIN steps s ON s.run = a.run AND s.attempt = a.attempt WHERE a.run = ? ORDER BY a.attempt`, seq)
 	return list, err
 }

@@ -11,7 +11,7 @@ const applicationID = 0x4c535044
 
 // migrations bring a database from version i to i+1. They are never edited once released. Who adds one keeps a state folder
 // of the schema before it: testdata/states/make.sh, at the module's root.
-var migrations = []string{schema1, schemaSteps, schemaRetention, schemaTokens, schemaNotices, schemaPage, schemaRecovery, schemaPoll}
+var migrations = []string{schema1, schemaSteps, schemaRetention, schemaTokens, schemaNotices, schemaPage, schemaRecovery, schemaPoll, schemaArtifacts}
 
 // schema1 is the first schema. Times are microseconds since 1970 UTC; clocks are seconds of Store.Tick.
 //
