@@ -31,7 +31,7 @@ func TestManyCancelledRunsLeaveNothing(t *testing.T) {
 	}
 	cancelled("CANCELLED=first") // what is opened once for all
 	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
-	for range 200 {
+	for range 60 {
 		cancelled("CANCELLED=many")
 	}
 	if n := openDescriptors(t); n > descriptors {

@@ -15,6 +15,8 @@ type family struct {
 	groups  []int  // process groups of the commands, the newest last
 	running int    // the newest command's pid while it has not been waited for, else 0
 	since   uint64 // when the first command started: nothing of the tree is older
+
+	ended bool // it has been seen without any process since the last start; for who calls the tree
 }
 
 // commands are the children of this process that someone waits for. Whoever reaps orphans leaves these alone:
@@ -49,12 +51,18 @@ func (f *family) start(c Command, out *os.File) (*os.Process, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.running = p.Pid
+	f.running, f.ended = p.Pid, false
 	f.groups = append(f.groups, p.Pid)
 	if f.since == 0 {
 		f.since = startTime(p.Pid)
 	}
 	return p, nil
+}
+
+// gone reports whether none of the tree's processes runs. Where there was none, none is born: it is not looked for again.
+func (f *family) gone() bool {
+	f.ended = f.ended || !f.cgroup.populated() && len(f.left()) == 0 // the first is a question much cheaper than the second
+	return f.ended
 }
 
 // wait waits for a command's own process.

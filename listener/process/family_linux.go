@@ -124,11 +124,6 @@ func children() (any, waits bool) {
 	}
 }
 
-// gone reports whether none of the tree's processes runs.
-func (f *family) gone() bool {
-	return !f.cgroup.populated() && len(f.left()) == 0 // the first is a question much cheaper than the second
-}
-
 // left returns the pids of the tree's processes that still run.
 func (f *family) left() []int {
 	var pids []int

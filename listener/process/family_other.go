@@ -19,8 +19,6 @@ func (f *family) open(string) {}
 
 func (f *family) close() {}
 
-func (f *family) gone() bool { return len(f.left()) == 0 }
-
 // left returns the process groups of the tree that still have members, by their numbers. One that has been
 // seen empty is forgotten: its number may be given to a stranger.
 func (f *family) left() []int {

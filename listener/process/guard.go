@@ -42,6 +42,11 @@ end() {
 end TERM "$@"
 sleep "$wait"
 end KILL "$@"
+[ -n "$cgroup" ] || exit
+for try in 1 2 3 4 5; do
+	rmdir "$cgroup" && exit
+	sleep 0.1
+done
 `
 
 // guard is a process of its own that ends a tree when this process dies.

@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -42,8 +43,8 @@ func takeSnapshot() snapshot {
 // readProc reads /proc/<pid>/stat (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). The second
 // field is the program's name, which may hold spaces and brackets; the last bracket ends it.
 func readProc(pid int) (proc, bool) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
+	text := readStat(pid)
+	if len(text) == 0 {
 		return proc{}, false
 	}
 	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
@@ -57,6 +58,23 @@ func readProc(pid int) (proc, bool) {
 	p.session, _ = strconv.Atoi(string(fields[session]))
 	p.start, _ = strconv.ParseUint(string(fields[start]), 10, 64)
 	return p, true
+}
+
+// readStat reads /proc/<pid>/stat; empty: it is not there. A snapshot reads hundreds, and os.ReadFile would take twice
+// as long for each.
+func readStat(pid int) []byte {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 1024) // 52 numbers and a name of 16 bytes, 64 for a kernel thread
+	for {
+		n, err := unix.Read(fd, buf)
+		if !errors.Is(err, unix.EINTR) {
+			return buf[:max(n, 0)]
+		}
+	}
 }
 
 // startTime returns when a process started, in clock ticks since boot; 0 when it is not there.

@@ -163,9 +163,9 @@ func (t *Tree) End(ctx context.Context) Rest {
 
 	var rest Rest
 	done := t.family.gone
-	if !t.linger(ctx, t.opt.Grace(nil), done) {
+	if !t.linger(ctx, t.opt.Grace(nil), done) && !done() {
 		rest.Ended = len(t.family.left())
-		if !done() && !t.end(t.opt.Grace(nil), done) {
+		if !t.end(t.opt.Grace(nil), done) {
 			rest.Stuck = t.family.left()
 			rest.Ended -= len(rest.Stuck)
 		}
