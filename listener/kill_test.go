@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -116,6 +117,18 @@ func leftOf(id string, attempt int) process.Leftovers {
 	return process.Leftovers{Marks: facts{run: id, attempt: attempt}.marks()}
 }
 
+// instanceOf is the name of a state folder, which is part of the names of its runs' cgroups: others on this machine have
+// runs of the same id.
+func instanceOf(t *testing.T, state string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(state, "instance.json"))
+	var own struct{ Instance string }
+	if err = errors.Join(err, json.Unmarshal(text, &own)); err != nil || own.Instance == "" {
+		t.Fatalf("instance of %s: %q, %v", state, text, err)
+	}
+	return own.Instance
+}
+
 func TestKilledWhileARunGoesOn(t *testing.T) {
 	f := newFakeAdmin(t)
 	state := t.TempDir()
@@ -129,6 +142,10 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 	v := startVictim(t, f, c, state)
 	r := f.push("r1")
 	f.awaitLog(r, "begun\n")
+	own := filepath.Join(cgroups, "lightspeed-r1.1-"+instanceOf(t, state))
+	if _, err := os.Stat(own); way == "cgroup" && err != nil {
+		t.Error(err)
+	}
 	// What admin does not have yet must survive, too.
 	f.with(func() { r.log = r.log[:100] })
 	v.kill()
@@ -151,8 +168,8 @@ func TestKilledWhileARunGoesOn(t *testing.T) {
 	if rest := leftOf("r1", 1).End(t.Context(), 0); rest.Ended != 0 {
 		t.Errorf("%d processes were still running", rest.Ended)
 	}
-	if left, _ := filepath.Glob(filepath.Join(cgroups, "lightspeed-r1.1-*")); way == "cgroup" && len(left) != 0 {
-		t.Errorf("cgroups are left: %v", left)
+	if _, err := os.Stat(own); way == "cgroup" && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("cgroup %s is left: %v", own, err)
 	}
 	f.awaitEnd(next)
 	if got := f.see(r); got.claim.Attempt != 1 || got.ends != 1 {
