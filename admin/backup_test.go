@@ -30,8 +30,15 @@ func (f *fixture) backup() (folder string, b Backup) {
 func restore(t *testing.T, folder string, asItWas bool) *fixture {
 	t.Helper()
 	state := filepath.Join(t.TempDir(), "admin")
+	before, err := os.Stat(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := RestoreBackup(t.Context(), folder, state, asItWas); err != nil {
 		t.Fatal(err)
+	}
+	if after, err := os.Stat(folder); err != nil || !after.ModTime().Equal(before.ModTime()) {
+		t.Errorf("files came or went in the backup's folder, which may be read-only: %v", err)
 	}
 	return startIn(t, state)
 }
@@ -198,7 +205,7 @@ func TestBackupsThatAreRefused(t *testing.T) {
 	}
 	state := filepath.Join(t.TempDir(), "admin")
 	_, err = RestoreBackup(t.Context(), folder, state, false)
-	want(err, "database "+file)
+	want(err, "backup "+folder+": database ")
 	if _, err := os.Stat(state); !os.IsNotExist(err) {
 		t.Errorf("a damaged backup left a state folder: %v", err)
 	}

@@ -35,9 +35,6 @@ func RestoreBackup(ctx context.Context, folder, state string, asItWas bool) (Bac
 	if err != nil {
 		return b, err
 	}
-	if err := store.Check(ctx, filepath.Join(folder, databaseFile)); err != nil {
-		return b, err
-	}
 	if entries, err := os.ReadDir(state); len(entries) > 0 {
 		return b, errors.Join(fmt.Errorf("state folder %s is not empty: move it away first", state), err)
 	}
@@ -60,12 +57,16 @@ func RestoreBackup(ctx context.Context, folder, state string, asItWas bool) (Bac
 	return b, syncDir(filepath.Dir(state))
 }
 
+// copyState writes nothing into the backup's folder, which may be read-only: even reading a database there would.
 func copyState(ctx context.Context, folder, to string, b Backup, asItWas bool) (err error) {
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return err
 	}
-	if err := store.CopyTo(ctx, filepath.Join(folder, databaseFile), filepath.Join(to, databaseFile)); err != nil {
+	if _, err := copyFile(filepath.Join(folder, databaseFile), filepath.Join(to, databaseFile)); err != nil {
 		return err
+	}
+	if err := store.Check(ctx, filepath.Join(to, databaseFile)); err != nil {
+		return fmt.Errorf("backup %s: %w", folder, err)
 	}
 	if err := copyArtifacts(ctx, filepath.Join(folder, artifactsFolder), filepath.Join(to, artifactsFolder)); err != nil {
 		return err

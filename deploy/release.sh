@@ -15,6 +15,7 @@ version=$(sed -n 's/^const Version = "\(.*\)"$/\1/p' api/*.go)
 [ -n "$version" ] || { echo "release.sh: api names no version" >&2; exit 1; }
 # Every file is as old as the commit; where there is no git, as old as 2026.
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 1767225600)}
+[ -z "$(git status --porcelain 2>/dev/null)" ] || echo "release.sh: warning: there are changes here that no commit has: nobody can make these archives again" >&2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
