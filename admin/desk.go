@@ -6,6 +6,7 @@ import (
 
 	"lightspeed/admin/store"
 	"lightspeed/api"
+	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -42,6 +43,11 @@ func (d Desk) Badge(ctx context.Context, listener, branch string) (run.State, er
 
 // Log opens an attempt's log for reading; fs.ErrNotExist says that there is none yet. The caller closes it.
 func (d Desk) Log(ref run.Ref) (*os.File, error) { return d.s.logs.open(ref) }
+
+// LogTimes returns what is known of when the bytes of an attempt's log from from up to to came; see logtime.File.Between.
+func (d Desk) LogTimes(ref run.Ref, from, to int64, most int) (list []logtime.Record, until int64, err error) {
+	return d.s.logs.times(ref, from, to, most)
+}
 
 // Artifacts lists what the attempts of a run have kept, the newest attempt's first.
 func (d Desk) Artifacts(ctx context.Context, id string) ([]api.Artifact, error) {

@@ -13,6 +13,7 @@ import (
 	"lightspeed/admin/store"
 	"lightspeed/admin/web"
 	"lightspeed/api"
+	"lightspeed/logtime"
 	"lightspeed/match"
 	"lightspeed/run"
 )
@@ -146,18 +147,23 @@ func (p pageSource) Badge(ctx context.Context, listener, branch string) (run.Sta
 }
 
 func (p pageSource) Log(_ context.Context, ref run.Ref) (web.Log, error) {
-	return &pageLog{open: func() (*os.File, error) { return p.desk.Log(ref) }}, nil
+	return &pageLog{desk: p.desk, ref: ref}, nil
 }
 
 // pageLog is an attempt's log, whose file may come later.
 type pageLog struct {
-	open func() (*os.File, error)
+	desk admin.Desk
+	ref  run.Ref
 	file *os.File
+}
+
+func (l *pageLog) Times(from, to int64, most int) ([]logtime.Record, int64, error) {
+	return l.desk.LogTimes(l.ref, from, to, most)
 }
 
 func (l *pageLog) Size() (int64, error) {
 	if l.file == nil {
-		file, err := l.open()
+		file, err := l.desk.Log(l.ref)
 		if errors.Is(err, fs.ErrNotExist) {
 			return 0, nil
 		}

@@ -17,11 +17,22 @@ func (p *program) logOut() *terminalWriter {
 	return &terminalWriter{to: p.Stdout, raw: !p.out.terminal, colour: p.out.colour}
 }
 
-// printLog prints what there is of a run's output now.
-func (p *program) printLog(ctx context.Context, admin *api.Client, id string, q api.LogQuery) error {
+// printLog prints what there is of a run's output now, with stamps when it came before each line.
+func (p *program) printLog(ctx context.Context, admin *api.Client, id string, q api.LogQuery, stamps bool) error {
 	out := p.logOut()
 	defer out.end()
-	_, err := copyLog(ctx, admin, id, q, out)
+	if !stamps {
+		_, err := copyLog(ctx, admin, id, q, out)
+		return err
+	}
+	if q.Attempt == 0 { // the output and its times are of the same one
+		r, err := admin.Run(ctx, id)
+		if err != nil {
+			return err
+		}
+		q.Attempt = r.Attempt
+	}
+	_, err := copyLog(ctx, admin, id, q, newStamper(ctx, admin, run.Ref{Run: id, Attempt: q.Attempt}, q.Offset, out))
 	return err
 }
 
@@ -34,7 +45,8 @@ func copyLog(ctx context.Context, admin *api.Client, id string, q api.LogQuery, 
 	defer body.Close()
 	n, err := io.Copy(out, onlyReader{body})
 	var broken *brokenOutput
-	if err != nil && !errors.As(err, &broken) {
+	var refused *api.Error
+	if err != nil && !errors.As(err, &broken) && !errors.As(err, &refused) {
 		err = &api.UnreachableError{Base: admin.Base(), Err: err}
 	}
 	return n, err
@@ -58,6 +70,8 @@ type follower struct {
 	query   api.LogQuery // the attempt shown now, and the offset reached
 	only    bool         // that attempt and no later one
 	out     *terminalWriter
+	stamps  bool     // lines begin with when they came
+	stamper *stamper // of the attempt shown now
 	pause   time.Duration
 	waiting bool // it was said that the run waits
 	away    bool // it was said that admin does not answer
@@ -65,8 +79,8 @@ type follower struct {
 
 // follow prints a run's output as it comes, over all attempts from the query's on, and returns the run as it
 // ended. While admin is away it waits, and says so once.
-func (p *program) follow(ctx context.Context, admin *api.Client, id string, q api.LogQuery) (run.Run, error) {
-	f := &follower{p: p, admin: admin, id: id, query: q, only: q.Attempt > 0, out: p.logOut(), pause: shortPause}
+func (p *program) follow(ctx context.Context, admin *api.Client, id string, q api.LogQuery, stamps bool) (run.Run, error) {
+	f := &follower{p: p, admin: admin, id: id, query: q, only: q.Attempt > 0, out: p.logOut(), stamps: stamps, pause: shortPause}
 	defer f.out.end()
 	for {
 		r, err := f.admin.Run(ctx, id)
@@ -93,7 +107,7 @@ func (f *follower) step(ctx context.Context, r run.Run) (done bool, err error) {
 	if f.query.Attempt < r.Attempt || r.Status == run.Running || f.missing(r) {
 		q := f.query
 		q.Follow = true
-		n, err := copyLog(ctx, f.admin, f.id, q, f.out)
+		n, err := copyLog(ctx, f.admin, f.id, q, f.writer(ctx))
 		f.query.Offset += n
 		if n > 0 {
 			f.pause = shortPause
@@ -101,6 +115,17 @@ func (f *follower) step(ctx context.Context, r run.Run) (done bool, err error) {
 		return false, err
 	}
 	return r.Status.Ended() || f.only, nil
+}
+
+// writer is where the output of the attempt shown now goes.
+func (f *follower) writer(ctx context.Context) io.Writer {
+	if !f.stamps {
+		return f.out
+	}
+	if f.stamper == nil {
+		f.stamper = newStamper(ctx, f.admin, run.Ref{Run: f.id, Attempt: f.query.Attempt}, f.query.Offset, f.out)
+	}
+	return f.stamper
 }
 
 // missing reports whether admin has more of the shown attempt's output.
@@ -122,7 +147,7 @@ func (f *follower) choose(r run.Run) {
 	if f.only || f.query.Attempt >= r.Attempt || f.missing(r) {
 		return
 	}
-	f.query = api.LogQuery{Attempt: f.query.Attempt + 1}
+	f.query, f.stamper = api.LogQuery{Attempt: f.query.Attempt + 1}, nil
 	f.p.note("attempt %d", f.query.Attempt)
 }
 
@@ -178,7 +203,7 @@ func (p *program) followAll(ctx context.Context, admin *api.Client, runs []api.R
 		if err := p.say("%s %s", p.out.paint(bold, visible(ref.Listener)), p.out.paint(dim, "run "+visible(ref.ID))); err != nil {
 			return err
 		}
-		r, err := p.follow(ctx, admin, ref.ID, api.LogQuery{})
+		r, err := p.follow(ctx, admin, ref.ID, api.LogQuery{}, false)
 		if err != nil {
 			return noRun(err, ref.ID)
 		}

@@ -246,16 +246,18 @@ func heldText(until *time.Time) string {
 func (p *program) runsLog() *urfave.Command {
 	return &urfave.Command{
 		Name: "log", Usage: "print a run's output, as it was written",
-		UsageText: "lightspeed runs log RUN [--follow] [--attempt N] [--offset BYTES]",
+		UsageText: "lightspeed runs log RUN [--follow] [--timestamps] [--attempt N] [--offset BYTES]",
 		Description: `Bytes are printed as they are. On a terminal, control sequences other than colours are made visible.
 
 Examples:
   lightspeed runs log RUN
   lightspeed runs log RUN --follow
+  lightspeed runs log RUN --timestamps
   lightspeed runs log -f --offset 65536 RUN
   lightspeed runs log --attempt 1 RUN > first.log`,
 		Flags: flags([]urfave.Flag{
 			&urfave.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on until the run has ended"},
+			&urfave.BoolFlag{Name: "timestamps", Usage: "begin each line with when it came, in UTC, to a tenth of a second\nby the clock of the listener's machine"},
 			&urfave.IntFlag{Name: "attempt", Usage: "of attempt `N`\ndefault the newest"},
 			&urfave.Int64Flag{Name: "offset", Usage: "start after so many `BYTES`"},
 		}, connection),
@@ -265,9 +267,9 @@ Examples:
 				return app.Usagef("", "--attempt and --offset are not negative")
 			}
 			if !c.Bool("follow") {
-				return noRun(p.printLog(c.Context, admin, id, query), id)
+				return noRun(p.printLog(c.Context, admin, id, query, c.Bool("timestamps")), id)
 			}
-			_, err := p.follow(c.Context, admin, id, query)
+			_, err := p.follow(c.Context, admin, id, query, c.Bool("timestamps"))
 			return noRun(err, id)
 		}),
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -17,6 +18,8 @@ type text struct{ *bytes.Reader }
 
 func (t text) Size() (int64, error) { return t.Reader.Size(), nil }
 func (t text) Close() error         { return nil }
+
+func (t text) Times(_, to int64, _ int) ([]logtime.Record, int64, error) { return nil, to, nil }
 
 func openText[T string | []byte](t testing.TB, content T) *openLog {
 	t.Helper()

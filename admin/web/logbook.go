@@ -5,7 +5,9 @@ import (
 	"context"
 	"html/template"
 	"io"
+	"time"
 
+	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -28,6 +30,7 @@ type line struct {
 	N    int64         `json:"n"`
 	HTML template.HTML `json:"html"`
 	More int64         `json:"more,omitempty"` // bytes that are not shown
+	Came string        `json:"came,omitempty"` // how long after the first output, as "1m2.3s"; empty when it is not known
 	Hit  bool          `json:"-"`              // it was asked for
 }
 
@@ -107,12 +110,13 @@ func (l *openLog) window(from, count int64) (window, error) {
 	}
 	scan := newLineScanner(io.NewSectionReader(l, w.End, l.size-w.End))
 	var p painter
+	came := l.clock()
 	for spent := int64(0); w.Next <= total && w.Next-w.First < count && spent < windowBytes; w.Next++ {
 		one, err := scan.next()
 		if err != nil {
 			return w, err
 		}
-		w.Lines = append(w.Lines, p.line(w.Next, one))
+		w.Lines = append(w.Lines, p.line(w.Next, one, came(w.End)))
 		spent += min(one.length, maxLine)
 		w.End += one.size
 	}
@@ -120,9 +124,29 @@ func (l *openLog) window(from, count int64) (window, error) {
 }
 
 // line renders what is shown of a line.
-func (p *painter) line(n int64, one scanned) line {
+func (p *painter) line(n int64, one scanned, came string) line {
 	shown := one.text[:min(len(one.text), maxLine)]
-	return line{N: n, HTML: p.paint(shown), More: one.length - int64(len(shown))}
+	return line{N: n, HTML: p.paint(shown), More: one.length - int64(len(shown)), Came: came}
+}
+
+// timesPage is how many records of times are read at once.
+const timesPage = 1000
+
+// clock returns what says of one line after the other how long after the first output it came, by where it begins. It
+// is a help: where times cannot be read there are none.
+func (l *openLog) clock() func(offset int64) string {
+	first, _, err := l.Times(0, l.size, 1)
+	if err != nil || len(first) == 0 {
+		return func(int64) string { return "" }
+	}
+	times := logtime.Cursor{Load: func(from int64) ([]logtime.Record, int64, error) { return l.Times(from, l.size, timesPage) }}
+	return func(offset int64) string {
+		came, known, err := times.At(offset)
+		if err != nil || !known {
+			return ""
+		}
+		return max(0, came.At.Sub(first[0].At)).Round(100 * time.Millisecond).String()
+	}
 }
 
 // maxHits bounds how many lines a search shows.
@@ -141,8 +165,11 @@ func (l *openLog) search(text string, from int64) (w window, more int64, err err
 		return w, 0, err
 	}
 	scan := newLineScanner(io.NewSectionReader(l, offset, l.size-offset))
+	came := l.clock()
 	for n := from; ; n++ {
+		begins := offset
 		one, err := scan.next()
+		offset += one.size
 		if err == io.EOF {
 			return w, 0, nil
 		}
@@ -155,6 +182,6 @@ func (l *openLog) search(text string, from int64) (w window, more int64, err err
 		if len(w.Lines) == maxHits {
 			return w, n, nil
 		}
-		w.Lines = append(w.Lines, (&painter{}).line(n, one))
+		w.Lines = append(w.Lines, (&painter{}).line(n, one, came(begins)))
 	}
 }

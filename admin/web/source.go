@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"lightspeed/logtime"
 	"lightspeed/match"
 	"lightspeed/run"
 )
@@ -126,6 +127,8 @@ type Log interface {
 	io.ReaderAt
 	io.Closer
 	Size() (int64, error) // in bytes, now
+	// Times is what is known of when the bytes from from up to to came, as logtime.File.Between.
+	Times(from, to int64, most int) (list []logtime.Record, until int64, err error)
 }
 
 // Artifact is a file that an attempt has kept.

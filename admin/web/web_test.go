@@ -5,10 +5,12 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"lightspeed/api"
 	"lightspeed/app"
 	"lightspeed/event"
+	"lightspeed/logtime"
 	"lightspeed/match"
 	"lightspeed/run"
 )
@@ -367,4 +369,21 @@ func TestViewerLooks(t *testing.T) {
 	if status, _ := s.get("/"); status != http.StatusSeeOther {
 		t.Error("the session of a token that was removed still opens the page")
 	}
+}
+
+// TestLinesSayWhenTheyCame: in the page and in what a search finds; of what is not known nothing is said.
+func TestLinesSayWhenTheyCame(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	m := s.listener("tests", match.Rules{})
+	s.push(event.PushSpec{Branch: "main"})
+	ref := m.take()
+	noon := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	times := []logtime.Record{{Offset: 8, At: noon}, {Offset: 12, At: noon.Add(61540 * time.Millisecond)}}
+	if _, err := s.client.AppendLog(t.Context(), ref, 0, []byte("unknown\none\ntwo\nthree\n"), times...); err != nil {
+		t.Fatal(err)
+	}
+	page := "/runs/" + ref.Run
+	s.wants(page, `aria-label="line 1"></a>`, `aria-label="line 2" title="+0s"></a>`, `aria-label="line 3" title="+1m1.5s"></a>`)
+	s.wants(page+"?q=three", `aria-label="line 4" title="+1m1.5s"></a>`)
 }

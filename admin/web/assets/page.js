@@ -97,6 +97,7 @@
         link.href = `?line=${one.n}#L${one.n}`;
         link.dataset.n = one.n;
         link.setAttribute("aria-label", "line " + one.n);
+        if (one.came) link.title = "+" + one.came;
         row.append(link, document.createElement("span"));
         lines.append(row);
         last = one.n;
