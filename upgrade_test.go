@@ -60,7 +60,7 @@ func upgrade(t *testing.T, file string, schema int) *upgraded {
 	state := u.unpack(file)
 	configs := u.configs("passes", "fails", "waits", "cut", "late")
 	p, err := fleet.Start(fleet.Command{Name: "up", Path: "lightspeed", Dir: u.dir, Args: append([]string{"up", "--state", state,
-		"--addr", "127.0.0.1:0", "--hooks-addr", "127.0.0.1:0", "--keep-runs", "all", "--keep-logs", "all", "--keep-deliveries", "all"}, configs...)})
+		"--addr", "127.0.0.1:0", "--hooks-addr", "127.0.0.1:0", "--keep-runs", "all", "--keep-logs", "all", "--keep-artifacts", "all", "--keep-deliveries", "all"}, configs...)})
 	if err != nil {
 		t.Fatal(err)
 	}
