@@ -14,6 +14,7 @@ import (
 	"lightspeed/api"
 	"lightspeed/event"
 	"lightspeed/listener/config"
+	"lightspeed/notify/discord/discordtest"
 	"lightspeed/run"
 )
 
@@ -40,7 +41,10 @@ type world struct {
 }
 
 // reloading starts a world of the listener "a".
-func reloading(t *testing.T, text string) *world {
+func reloading(t *testing.T, text string) *world { return reloadingWith(t, text, "") }
+
+// reloadingWith is reloading with a Discord.
+func reloadingWith(t *testing.T, text, discord string) *world {
 	t.Helper()
 	w := &world{
 		file: filepath.Join(t.TempDir(), "a.json"), state: t.TempDir(), asked: make(chan os.Signal),
@@ -60,7 +64,7 @@ func reloading(t *testing.T, text string) *world {
 	w.process = start(func(stop Stop) error {
 		return Up(stop, out, UpOptions{
 			Addr: "127.0.0.1:0", HooksAddr: "127.0.0.1:0", State: w.state, Configs: configs, InsecureNoSecret: true, SpoolMax: 1 << 30,
-			Source: source,
+			Source: source, DiscordAPI: discord,
 		})
 	})
 	w.client, err = NewClient(ClientOptions{Admin: w.ready.wait(t, "ready admin ")})
@@ -215,6 +219,43 @@ func TestSwapWhileARunGoesOn(t *testing.T) {
 	}
 	if r := w.ended(t, first); r.Status != run.Passed || w.log(t, first) != "begun\nold\n" {
 		t.Errorf("the run that was under way: %s, %q", r.Status, w.log(t, first))
+	}
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSwapOfWhoIsTold: the end of a run is told where its start was, and later runs to whom the new config names.
+func TestSwapOfWhoIsTold(t *testing.T) {
+	discord := discordtest.New(t)
+	gate := filepath.Join(t.TempDir(), "gate")
+	told := func(exec, hook string) string {
+		return fmt.Sprintf(`{"name": "a", "repos": ["me/a"], "exec": %q, "discord_hook": %q}`, exec, hook)
+	}
+	w := reloadingWith(t, told("while [ ! -e "+gate+" ]; do sleep 0.02; done", discord.Hook()), discord.API())
+	first := w.push(t, "d1", "main")
+	for len(discord.Messages()) == 0 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.reload(t, told("true", discord.Hook()))
+	w.notes.wait(t, "lightspeed: a: works by its changed config")
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.ended(t, first)
+	w.ended(t, w.push(t, "d2", "main"))
+	titles := func() string {
+		text := ""
+		for _, m := range discord.Messages() {
+			text += m.Embeds[0].Title + "\n"
+		}
+		return text
+	}
+	for strings.Count(titles(), "passed") != 2 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if all := discord.Messages(); len(all) != 2 || all[0].Hook == all[1].Hook {
+		t.Errorf("told %+v", all)
 	}
 	if err := w.stop(); err != nil {
 		t.Error(err)
