@@ -25,6 +25,18 @@ func (s *subject) change(t *testing.T, c config.Config) {
 	}
 }
 
+// answered waits for what admin says to a changed config.
+func (s *subject) answered(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-s.changes:
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("admin was never asked what it says to the changed config")
+		return nil
+	}
+}
+
 // gated is a config whose runs say that they have begun, wait until the gate is there, and then print text.
 func gated(gate, text string) config.Config {
 	return conf("echo begun; while [ ! -e "+gate+" ]; do sleep 0.02; done", "echo "+text)
@@ -133,7 +145,7 @@ func TestSwapIsToldAtOnce(t *testing.T) {
 	next := conf("pwd")
 	next.Rules.Branches = []string{"main", "dev"}
 	s.change(t, next)
-	if err := <-s.changes; err != nil {
+	if err := s.answered(t); err != nil {
 		t.Fatal(err)
 	}
 	all := f.registered()
@@ -179,7 +191,7 @@ func TestConcurrencyChangesAtOnce(t *testing.T) {
 	s.change(t, with(3))
 	running(3)
 	s.change(t, with(1))
-	if err := <-s.changes; err != nil {
+	if err := s.answered(t); err != nil {
 		t.Fatal(err)
 	}
 	openGate(t, dir+"/r0")
@@ -218,7 +230,7 @@ func TestRefusedSwap(t *testing.T) {
 	f.refused = 2
 	s := listen(t, f, conf("echo old"), t.TempDir())
 	s.change(t, conf("echo refused"))
-	if err := <-s.changes; err == nil || err.Error() != "no such rules here" {
+	if err := s.answered(t); err == nil || err.Error() != "no such rules here" {
 		t.Errorf("it was told %v", err)
 	}
 	r := f.push("r1")
@@ -226,7 +238,7 @@ func TestRefusedSwap(t *testing.T) {
 		t.Errorf("log %q", f.logOf(r))
 	}
 	s.change(t, conf("echo new"))
-	if err := <-s.changes; err != nil {
+	if err := s.answered(t); err != nil {
 		t.Errorf("it was told %v", err)
 	}
 	r = f.push("r2")
