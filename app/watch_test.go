@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +19,9 @@ type watched struct {
 	t     *testing.T
 	file  string
 	asked chan os.Signal
-	read  []string // what the file held at each reload; "-" where it was not there
+
+	mu   sync.Mutex
+	read []string // what the file held at each reload; "-" where it was not there
 }
 
 // watch follows a file while work goes on.
@@ -29,7 +33,7 @@ func watch(t *testing.T, file string, work func(w *watched)) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			source.follow(ctx, func(bool) { w.read = append(w.read, w.holds()) })
+			source.follow(ctx, func(bool) { w.reload() })
 		}()
 		synctest.Wait()
 		work(w)
@@ -38,12 +42,15 @@ func watch(t *testing.T, file string, work func(w *watched)) {
 	})
 }
 
-func (w *watched) holds() string {
+// reload notes what the file holds.
+func (w *watched) reload() {
 	text, err := os.ReadFile(w.file)
 	if err != nil {
-		return "-"
+		text = []byte("-")
 	}
-	return string(text)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read = append(w.read, string(text))
 }
 
 // settle lets the time pass in which a change must be seen, and says what was read since.
@@ -51,13 +58,10 @@ func (w *watched) settle(want ...string) {
 	w.t.Helper()
 	time.Sleep(3 * lookPeriod)
 	synctest.Wait()
-	if len(w.read) != len(want) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Equal(w.read, want) {
 		w.t.Errorf("read %q, want %q", w.read, want)
-	}
-	for i := range min(len(w.read), len(want)) {
-		if w.read[i] != want[i] {
-			w.t.Errorf("read %q, want %q", w.read, want)
-		}
 	}
 	w.read = nil
 }
