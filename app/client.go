@@ -33,8 +33,8 @@ func newClient(o ClientOptions, plain *http.Client) (*api.Client, error) {
 }
 
 // client makes a client whose connections end with the process.
-func (l *lifecycle) client(o ClientOptions, trust *tls.Config) (*api.Client, error) {
-	plain := newHTTPClient(trust)
+func (l *lifecycle) client(o ClientOptions, trusted func() *tls.Config) (*api.Client, error) {
+	plain := newHTTPClient(trusted)
 	l.closes("connections to admin", func() error {
 		plain.CloseIdleConnections()
 		return nil
@@ -48,5 +48,5 @@ func NewHTTPClient(files TLSFiles) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newHTTPClient(config), nil
+	return newHTTPClient(func() *tls.Config { return config }), nil
 }

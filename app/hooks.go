@@ -38,7 +38,7 @@ const (
 
 // Hooks runs the public server until stop says so.
 func Hooks(stop Stop, out Output, o HooksOptions) error {
-	trust, err := o.Client.TLS.clientTLS()
+	trust, err := o.Client.TLS.trust(out.Log)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func Hooks(stop Stop, out Output, o HooksOptions) error {
 		debug.SetMemoryLimit(hooksMemory)
 	}
 	v, life := newVoice(out), newLifecycle(out.Log)
-	client, err := life.client(o.Client, trust)
+	client, err := life.client(o.Client, trust.current)
 	var socket *socket
 	if err == nil {
 		socket, err = startHooks(life, o, client, "addr", out)

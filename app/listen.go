@@ -34,7 +34,7 @@ type ListenOptions struct {
 // Listen runs listeners until stop says so: they take nothing new and finish their runs. When stop.Now ends,
 // too, they cancel them.
 func Listen(stop Stop, out Output, o ListenOptions) error {
-	trust, err := o.Client.TLS.clientTLS()
+	trust, err := o.Client.TLS.trust(out.Log)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func Listen(stop Stop, out Output, o ListenOptions) error {
 		return err
 	}
 	v, life := newVoice(out), newLifecycle(out.Log)
-	client, err := life.client(o.Client, trust)
+	client, err := life.client(o.Client, trust.current)
 	if err == nil {
 		err = serveMetrics(life, v, o.MetricsAddr)
 	}

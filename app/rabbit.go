@@ -14,6 +14,7 @@ func startAnnouncer(life *lifecycle, o AdminOptions, out Output) (broker.Announc
 		return nil, nil
 	}
 	options, err := rabbitOptions("lightspeed admin", o.RabbitURLs, o.TLS, out.Log.With("role", "admin"))
+	options.Connected = countBroker(life, "admin")
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +33,7 @@ func startConsumer(life *lifecycle, o ListenOptions, log *slog.Logger) (broker.C
 		return nil, nil
 	}
 	options, err := rabbitOptions("lightspeed listen", o.RabbitURLs, o.Client.TLS, log.With("role", "listener"))
+	options.Connected = countBroker(life, "listener")
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +47,18 @@ func startConsumer(life *lifecycle, o ListenOptions, log *slog.Logger) (broker.C
 
 // rabbitOptions checks brokers with the same certificates as admin's clients do.
 func rabbitOptions(name string, urls []secret.Value, files TLSFiles, log *slog.Logger) (rabbit.Options, error) {
-	config, err := files.clientTLS()
-	return rabbit.Options{URLs: urls, TLS: config, Name: name, Log: log}, err
+	trust, err := files.trust(log)
+	return rabbit.Options{URLs: urls, TLS: trust.current, Name: name, Log: log}, err
+}
+
+// countBroker counts how often a role's connection to the broker was lost and made anew.
+func countBroker(life *lifecycle, role string) func(again bool) {
+	lost := life.metrics.Counter("lightspeed_"+role+"_broker_reconnects_total", "How often the connection to RabbitMQ was lost and came back.")
+	return func(again bool) {
+		if again {
+			lost.Inc()
+		}
+	}
 }
 
 func rabbitError(err error) error {

@@ -73,10 +73,15 @@ func pinned(server *tls.Config) *tls.Config {
 // idleConnections is how many connections to one host a client keeps: hooks passes 64 deliveries on at once.
 const idleConnections = 128
 
-// newHTTPClient makes a client without a time-out of its own: some calls wait, and each has a context.
-func newHTTPClient(config *tls.Config) *http.Client {
+// newHTTPClient makes a client without a time-out of its own: some calls wait, and each has a context. Its connections
+// are made by what trusted returns then.
+func newHTTPClient(trusted func() *tls.Config) *http.Client {
+	return &http.Client{Transport: &renewed{trusted: trusted}}
+}
+
+func newTransport(config *tls.Config) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Client{Transport: &http.Transport{
+	return &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment, // never asks a proxy for localhost or 127.0.0.0/8
 		DialContext:           dialer.DialContext,
 		TLSClientConfig:       config,
@@ -86,5 +91,5 @@ func newHTTPClient(config *tls.Config) *http.Client {
 		MaxIdleConnsPerHost:   idleConnections,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-	}}
+	}
 }

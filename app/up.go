@@ -108,7 +108,7 @@ func loopbackClient(life *lifecycle, s *socket, token secret.Value) (*api.Client
 	if s.tls != nil {
 		trust = pinned(s.tls)
 	}
-	return life.client(ClientOptions{Admin: s.loopbackURL(), Token: token}, trust)
+	return life.client(ClientOptions{Admin: s.loopbackURL(), Token: token}, func() *tls.Config { return trust })
 }
 
 // SecretFile is where `up` keeps the webhook secret that it made, in its state folder.

@@ -35,6 +35,9 @@ func TestAllConnectionsClosed(t *testing.T) {
 	awaitState(t, p.c.link, "connected anew", func(s broker.State) bool { return s.Up && s.Since != c.Since })
 	p.logA.wantOnce("level=WARN", "it closed the connection: CONNECTION_FORCED - for a test")
 	p.logC.wantOnce("level=WARN", "it closed the connection: CONNECTION_FORCED - for a test")
+	if p.logA.again.Load() < 1 || p.logC.again.Load() < 1 {
+		t.Error("a connection that came back was not counted")
+	}
 	again := brokertest.Next(t, slot)
 	if again.Hint.Run != "2" {
 		t.Fatalf("hint %+v, want the one that was in hand", again.Hint)

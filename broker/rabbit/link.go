@@ -52,9 +52,12 @@ func (l *link) start(serve func(context.Context, *session) error) {
 func (l *link) run(ctx context.Context, serve func(context.Context, *session) error) {
 	defer close(l.done)
 	wait := backoff{min: l.pace.retryMin, max: l.pace.retryMax}
+	connected := false
 	for first := 0; ctx.Err() == nil; first++ {
 		s, err := l.connect(ctx, first)
 		if err == nil {
+			l.count(connected)
+			connected = true
 			began, stop := time.Now(), context.AfterFunc(ctx, s.closeSoon)
 			err = l.explain(s, serve(ctx, s))
 			stop()
@@ -68,6 +71,12 @@ func (l *link) run(ctx context.Context, serve func(context.Context, *session) er
 			l.down(err)
 			wait.wait(ctx)
 		}
+	}
+}
+
+func (l *link) count(again bool) {
+	if l.options.Connected != nil {
+		l.options.Connected(again)
 	}
 }
 

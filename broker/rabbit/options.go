@@ -34,8 +34,11 @@ type Options struct {
 	URLs []secret.Value
 
 	// TLS is used for amqps:// URLs that name no files themselves: own CA, client certificate. Nil: the
-	// system's CAs and no client certificate. TLS 1.2 is the least in any case.
-	TLS *tls.Config
+	// system's CAs and no client certificate. TLS 1.2 is the least in any case. It is asked for each connection.
+	TLS func() *tls.Config
+
+	// Connected is called with each new connection, and whether there was one before; nil: nobody counts. It must not wait.
+	Connected func(again bool)
 
 	Name string // of the connection, as the broker's own tools show it: "lightspeed admin"
 	Log  *slog.Logger

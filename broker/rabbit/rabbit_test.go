@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,6 +98,8 @@ type journal struct {
 	t     testing.TB
 	mu    sync.Mutex
 	lines []string
+
+	again atomic.Int64 // connections after the first
 }
 
 func (j *journal) Write(p []byte) (int, error) {
@@ -111,6 +114,11 @@ func (j *journal) Write(p []byte) (int, error) {
 
 func (j *journal) options(urls ...string) Options {
 	o := Options{Name: j.t.Name(), Log: slog.New(slog.NewTextHandler(j, nil))}
+	o.Connected = func(again bool) {
+		if again {
+			j.again.Add(1)
+		}
+	}
 	for _, url := range urls {
 		o.URLs = append(o.URLs, secret.New(url))
 	}

@@ -221,7 +221,7 @@ func TestTLS(t *testing.T) {
 			t.Parallel()
 			j := &journal{t: t}
 			o := j.options(tt.url)
-			o.TLS = tt.config
+			o.TLS = func() *tls.Config { return tt.config }
 			a, err := newAnnouncer(o, quick)
 			if err != nil {
 				t.Fatal(err)
@@ -246,7 +246,8 @@ func TestTLSNames(t *testing.T) {
 	node := rabbittest.Start(t)
 	good := node.TLSURL("guest", "guest", rabbittest.VhostOf(node.Vhost(t)))
 	o := (&journal{t: t}).options(strings.Replace(good, "localhost", "127.0.0.1", 1), good)
-	o.TLS = node.TLS(t)
+	own := node.TLS(t)
+	o.TLS = func() *tls.Config { return own }
 	a, err := newAnnouncer(o, quick)
 	if err != nil {
 		t.Fatal(err)

@@ -69,9 +69,8 @@ func dial(ctx context.Context, t target, o Options, p pace) (*session, error) {
 			return w, w.SetDeadline(time.Now().Add(p.handshake))
 		},
 	}
-	if o.TLS != nil && !t.files { // the library writes the server's name into it
-		config.TLSClientConfig = o.TLS.Clone()
-		config.TLSClientConfig.MinVersion = max(config.TLSClientConfig.MinVersion, tls.VersionTLS12)
+	if o.TLS != nil && !t.files {
+		config.TLSClientConfig = ownTLS(o.TLS())
 	}
 	conn, err := amqp.DialConfig(t.url.Reveal(), config)
 	if err != nil {
@@ -86,6 +85,16 @@ func dial(ctx context.Context, t target, o Options, p pace) (*session, error) {
 	s := &session{target: t, broker: brokerName(conn, t), conn: conn, wire: w, pace: p}
 	s.closed = conn.NotifyClose(make(chan *amqp.Error, 1))
 	return s, s.probe()
+}
+
+// ownTLS is a copy, since the library writes the server's name into it.
+func ownTLS(config *tls.Config) *tls.Config {
+	if config == nil {
+		return nil
+	}
+	config = config.Clone()
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+	return config
 }
 
 // brokerName is what two sides compare: the cluster's name, which all its nodes tell, and the vhost.
