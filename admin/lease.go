@@ -39,6 +39,7 @@ type presence struct {
 	waits     bool // its last claim was a standing one: it is not told of work by a broker
 	left      int
 	seen      time.Time
+	lock      *api.LockWait // what its last call said that it waits for
 }
 
 func newLeases(length time.Duration) *leases {
@@ -114,7 +115,7 @@ func (l *leases) listenerOf(run string) (name string, live bool) {
 }
 
 // registered notes that an instance has registered.
-func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
+func (l *leases) registered(listener, id string, temporary bool, lock *api.LockWait, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := instanceKey{listener, id}
@@ -122,7 +123,7 @@ func (l *leases) registered(listener, id string, temporary bool, at time.Time) {
 	if p == nil {
 		p = l.add(key)
 	}
-	p.temporary = temporary
+	p.temporary, p.lock = temporary, lock
 	p.hear(l.full, at)
 }
 
@@ -151,7 +152,7 @@ func (l *leases) claims(listener, id string, waits bool) (done func()) {
 	}
 	p.hear(l.full, time.Now().UTC())
 	p.waiting++
-	p.waits = waits
+	p.waits, p.lock = waits, nil
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -41,7 +41,7 @@ func (s *Server) putListener(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	fault.Point("admin.registered")
-	s.leases.registered(name, reg.Instance, reg.Temporary, time.Now().UTC())
+	s.leases.registered(name, reg.Instance, reg.Temporary, reg.Waiting, time.Now().UTC())
 	if done.New {
 		s.hints.registered(r.Context(), name)
 		s.log.Info("listener registered", "listener", name, "host", reg.Host, "instance", reg.Instance, "revision", done.Revision)
@@ -63,6 +63,9 @@ func checkRegistration(name string, r *api.Registration) error {
 	}
 	if len(r.Host) > 255 {
 		return badRequest("host is longer than 255 bytes")
+	}
+	if r.Waiting != nil && len(r.Waiting.Lock) > 255 {
+		return badRequest("waiting.lock is longer than 255 bytes")
 	}
 	if r.Revision < 1 {
 		return badRequest("revision %d is less than 1", r.Revision)
@@ -187,6 +190,9 @@ func (s *Server) showListener(l *api.Listener) {
 		own := &l.Instances[i]
 		known := s.leases.presence(l.Name, own.Instance)
 		own.Connected = known.connected
+		if known.connected {
+			own.Waiting = known.lock
+		}
 		if known.seen.After(own.LastSeen) {
 			own.LastSeen = known.seen
 		}

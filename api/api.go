@@ -3,6 +3,7 @@
 package api
 
 import (
+	"fmt"
 	"time"
 
 	"lightspeed/match"
@@ -84,6 +85,23 @@ type Registration struct {
 	Temporary bool      `json:"temporary"` // forgotten when it leaves (listen test)
 	Settings  Settings  `json:"settings"`
 	Holds     []run.Ref `json:"holds"` // attempts in the instance's journal; what it claimed and does not hold never started
+
+	Waiting *LockWait `json:"waiting,omitempty"` // nil: it waits for no lock
+}
+
+// LockWait says that a listener has heard of work and waits for a lock of its machine.
+type LockWait struct {
+	Lock   string    `json:"lock"`    // "lock deploy", or "lock_file": its path stays on that machine
+	HeldBy int       `json:"held_by"` // a process there; 0 when it is not known which
+	Since  time.Time `json:"since"`
+}
+
+// String is "waits for lock deploy, held by process 4711".
+func (w LockWait) String() string {
+	if w.HeldBy == 0 {
+		return "waits for " + w.Lock + ", held by another process"
+	}
+	return fmt.Sprintf("waits for %s, held by process %d", w.Lock, w.HeldBy)
 }
 
 // Registered answers PUT listeners/{name}.
@@ -229,6 +247,7 @@ type Instance struct {
 	Via       string    `json:"via"` // how it is told of work: "claim" or "rabbitmq"
 	Outdated  bool      `json:"outdated"`
 	LastSeen  time.Time `json:"last_seen"`
+	Waiting   *LockWait `json:"waiting"` // null when it waits for no lock
 }
 
 // LastRun is a listener's newest run that ended.

@@ -294,7 +294,11 @@ func pageListener(l api.Listener) web.Listener {
 		own.Paused = &web.Paused{By: l.Paused.By, Note: l.Paused.Note, At: l.Paused.At}
 	}
 	for _, i := range l.Instances {
-		own.Machines = append(own.Machines, web.Machine{Host: i.Host, Connected: i.Connected, Outdated: i.Outdated, Via: i.Via, LastSeen: i.LastSeen})
+		waits := ""
+		if i.Waiting != nil {
+			waits = i.Waiting.String()
+		}
+		own.Machines = append(own.Machines, web.Machine{Host: i.Host, Connected: i.Connected, Outdated: i.Outdated, Via: i.Via, LastSeen: i.LastSeen, Waits: waits})
 	}
 	return own
 }

@@ -147,6 +147,11 @@ func (p *program) showListener(l api.Listener) error {
 	t.add(cell{"when busy", bold}, cell{l.Settings.WhenBusy, ""})
 	t.add(cell{"when lost", bold}, cell{l.Settings.OnLost, ""})
 	t.add(cell{"last run", bold}, last)
+	for _, i := range l.Instances {
+		if i.Waiting != nil {
+			t.add(cell{"work", bold}, cell{fmt.Sprintf("%s %v, since %s", i.Host, i.Waiting, moment(&i.Waiting.Since, now)), yellow})
+		}
+	}
 	t.add(cell{"registered", bold}, cell{moment(&l.RegisteredAt, now) + fmt.Sprintf(", revision %d", l.Revision), ""})
 	if err := t.print(p.Stdout, p.out); err != nil || len(l.Instances) == 0 {
 		return err

@@ -73,6 +73,7 @@ type Listener struct {
 	hints      *hints
 	held       *lock.Held // for the claim that is under way
 	saidBusy   bool
+	waiting    *api.LockWait // for one of the machine's locks; nil: it does not
 
 	workspaces *workspaces
 

@@ -83,6 +83,7 @@ func (l *Listener) ask(ctx context.Context, q *question, wait time.Duration) (*a
 // that the listener is there. Neither locks nor an error: they were not to be had in time.
 func (l *Listener) takeLocks(ctx context.Context, locks []lock.Lock) error {
 	begun := time.Now()
+	defer func() { l.waiting = nil }()
 	for ctx.Err() == nil && !l.outdated && time.Since(begun) < lockPatience {
 		short, cancel := context.WithTimeout(ctx, l.lease/3)
 		held, err := lock.Take(short, locks, l.sayBusy)
@@ -106,12 +107,16 @@ func (l *Listener) takeLocks(ctx context.Context, locks []lock.Lock) error {
 	return nil
 }
 
-// sayBusy says once that a run waits for a lock.
+// sayBusy says once that a run waits for a lock; the next registration says it, too.
 func (l *Listener) sayBusy(busy lock.Lock, pid int) {
 	if !l.saidBusy {
 		l.log.Info("there is work, and it waits for "+busy.String(), heldBy(pid))
 	}
 	l.saidBusy = true
+	if l.waiting == nil || l.waiting.Lock != busy.Kind() {
+		l.waiting = &api.LockWait{Lock: busy.Kind(), Since: time.Now().UTC()}
+	}
+	l.waiting.HeldBy = pid
 }
 
 func heldBy(pid int) slog.Attr {

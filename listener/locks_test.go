@@ -38,6 +38,10 @@ func TestLock(t *testing.T) {
 	if n := f.called("claim"); n != 0 || f.see(r).status != run.Queued {
 		t.Errorf("claimed %d times without the lock; the run is %s", n, f.see(r).status)
 	}
+	all := f.registered()
+	if w := all[len(all)-1].Waiting; w == nil || w.String() != fmt.Sprintf("waits for lock_file, held by process %d", os.Getpid()) || time.Since(w.Since) > time.Minute {
+		t.Errorf("admin was told that it waits: %+v", w)
+	}
 	if said := fmt.Sprintf(`held_by="process %d"`, os.Getpid()); s.said.times(said) != 1 {
 		t.Errorf("it said %s, want %s in it", s.said, said)
 	}

@@ -19,7 +19,7 @@ func (l *Listener) register(ctx context.Context) error {
 		by = l.newest.Load()
 		answer, err = l.admin.Register(ctx, l.name, api.Registration{
 			Instance: l.journal.Instance(), Start: l.start, Revision: by.revision, Host: l.host,
-			Temporary: l.opt.Temporary, Settings: settings(by.config), Holds: l.journal.Holds(),
+			Temporary: l.opt.Temporary, Settings: settings(by.config), Holds: l.journal.Holds(), Waiting: l.waiting,
 		})
 		return err
 	})

@@ -195,6 +195,7 @@ type Machine struct {
 	Outdated  bool // another has newer settings: this one gets no work
 	Via       string
 	LastSeen  time.Time
+	Waits     string // "waits for lock deploy, held by process 4711"; empty: for no lock
 }
 
 // Paused says who paused a listener, when, and why.

@@ -33,6 +33,14 @@ func File(path string) Lock { return Lock{filepath.Clean(path), "lock_file " + p
 // String is what people call the lock.
 func (l Lock) String() string { return l.says }
 
+// Kind is what the lock is called elsewhere: a file's path stays on this machine.
+func (l Lock) Kind() string {
+	if path, ok := strings.CutPrefix(l.says, "lock_file "); ok && path != "" {
+		return "lock_file"
+	}
+	return l.says
+}
+
 // place is the folder of named locks. Which one does not depend on who asks, or on TMPDIR: only where every user may
 // write there is it /run/lock, as on Debian.
 func place() string {
