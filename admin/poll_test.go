@@ -46,6 +46,11 @@ func TestPolledOnce(t *testing.T) {
 	found("3", "2", 1) // back to where it was
 	found("2", "3", 1)
 	hooked("d3", "2", "3", 0)
+	found("3", "4", 1)
+	found("4", "5", 1)
+	hooked("d4", "3", "4", 0) // late
+	found("5", "3", 1)
+	hooked("d5", "3", "4", 1) // once more
 }
 
 // Who hands a push in is asked by its own rules, and no other listener is.
