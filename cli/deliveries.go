@@ -234,7 +234,7 @@ Examples:
 			if err != nil {
 				return noDelivery(err, id)
 			}
-			if c.Bool("json") && !c.Bool("follow") {
+			if c.Bool("json") {
 				return p.printJSON(receipt)
 			}
 			if err := p.showReceipt(receipt); err != nil || !c.Bool("follow") || receipt.DryRun {

@@ -327,7 +327,15 @@ func (p *program) runsRetry() *urfave.Command {
 }
 
 func followFlag() urfave.Flag {
-	return &urfave.BoolFlag{Name: "follow", Usage: "show the output, and end with the result: exit code 1 when a run did not pass"}
+	return &urfave.BoolFlag{
+		Name: "follow", Usage: "show the output, and end with the result: exit code 1 when a run did not pass",
+		Action: func(c *urfave.Context, follow bool) error {
+			if follow && c.Bool("json") {
+				return app.Usagef("leave one of them out", "--follow shows output, and --json an answer")
+			}
+			return nil
+		},
+	}
 }
 
 func (p *program) runsRelease() *urfave.Command {

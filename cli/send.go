@@ -223,7 +223,7 @@ func cause(err error) error {
 // afterSend says what became of the delivery and, with --follow, shows its runs.
 func (p *program) afterSend(c *urfave.Context, r api.Receipt) error {
 	follow := c.Bool("follow")
-	if c.Bool("json") && !follow {
+	if c.Bool("json") {
 		return p.printJSON(r)
 	}
 	if err := p.saySent(r); err != nil {
@@ -272,9 +272,13 @@ func (p *program) saySent(r api.Receipt) error {
 	return p.showReceipt(r)
 }
 
+// manyMissed is how often admin may answer that it has not got a spooled delivery, in about 15 s, before that is said.
+const manyMissed = 20
+
 // waitForAdmin waits until a spooled delivery has reached admin, and returns what it led to.
 func (p *program) waitForAdmin(ctx context.Context, admin *api.Client, id string) (api.Receipt, error) {
 	p.note("waits until admin has it")
+	missed := 0
 	for pause := shortPause; ; pause = min(pause*5/4, longPause) {
 		d, err := admin.Delivery(ctx, id)
 		switch {
@@ -282,6 +286,10 @@ func (p *program) waitForAdmin(ctx context.Context, admin *api.Client, id string
 			return p.receiptOf(d)
 		case !api.IsCode(err, api.NotFound) && !isUnreachable(err):
 			return api.Receipt{}, err
+		case !isUnreachable(err):
+			if missed++; missed == manyMissed {
+				p.note("admin answers, and has not got it: hooks hands in older ones first, or admin has refused it, or knows its body already; the log of hooks says so")
+			}
 		}
 		if err := sleep(ctx, pause); err != nil {
 			return api.Receipt{}, err
