@@ -16,7 +16,7 @@ FUZZTIME ?= 20s
 
 # Programs that the tests run, and those that the benchmarks run besides: the program, and the Debian package that it
 # comes from.
-NEEDED       = git:git ssh:openssh-client sshd:openssh-server curl:curl openssl:openssl rabbitmq-server:rabbitmq-server promtool:prometheus systemd-analyze:systemd chromium:chromium npm:npm
+NEEDED       = git:git ssh:openssh-client sshd:openssh-server curl:curl openssl:openssl rabbitmq-server:rabbitmq-server promtool:prometheus systemd-analyze:systemd chromium:chromium npm:npm zsh:zsh fish:fish
 bench: NEEDED += webhook:webhook strace:strace
 image: NEEDED += buildah:buildah debootstrap:debootstrap
 
@@ -50,7 +50,7 @@ tools:
 
 bench: tools
 	$(GO) run ./bench
-	$(GO) test -run '^$$' -bench . -benchmem ./match ./admin/store
+	$(GO) test -run '^$$' -bench . -benchmem ./match ./admin/store ./admin/web
 
 chaos: tools
 	$(GO) run ./chaos -seed $(SEED) -duration $(DURATION) -rabbit=$(RABBIT)

@@ -33,7 +33,7 @@ _lightspeed() {
   found=(${(f)"$(lightspeed __complete "${(@)words[2,CURRENT]}" 2>/dev/null)"})
   if (( $#found )); then compadd -a found; else _files; fi
 }
-compdef _lightspeed lightspeed
+if [[ $funcstack[1] == _lightspeed ]]; then _lightspeed "$@"; else compdef _lightspeed lightspeed; fi
 `,
 	"fish": `function __lightspeed_complete
   set -l words (commandline -opc) (commandline -ct)
