@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"lightspeed/admin/store"
@@ -71,8 +72,19 @@ func (s *Server) refusal(r *http.Request, err error) *api.Error {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return unavailable("the call was given up")
 	}
-	s.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "err", err)
+	s.log.Error("request failed", append(about(r), "method", r.Method, "path", r.URL.Path, "err", err)...)
 	return unavailable("admin cannot do that now: its log says why")
+}
+
+// about says for the log which delivery or run a request is about.
+func about(r *http.Request) []any {
+	if id := r.Header.Get("X-GitHub-Delivery"); id != "" {
+		return []any{"delivery", shorten(id, 100)}
+	}
+	if id := runID(r); id != "" && strings.HasPrefix(r.URL.Path, api.Prefix+"/runs/") {
+		return []any{"run", id}
+	}
+	return nil
 }
 
 func unavailable(format string, args ...any) *api.Error {
@@ -92,7 +104,7 @@ func (s *Server) recovered(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler {
 		panic(p)
 	}
-	s.log.Error("panic", "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	s.log.Error("panic", append(about(r), "method", r.Method, "path", r.URL.Path, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))...)
 	s.answerError(w, r, api.Errorf(http.StatusInternalServerError, api.Unavailable, "admin has failed: its log says how"))
 }
 

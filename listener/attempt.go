@@ -83,7 +83,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim, by *e
 
 func (l *Listener) newAttempt(entry *journal.Entry, by *edition) *attempt {
 	ref := entry.Ref()
-	return &attempt{l: l, edition: by, ref: ref, entry: entry, log: l.log.With("run", ref.Run, "attempt", ref.Attempt)}
+	return &attempt{l: l, edition: by, ref: ref, entry: entry, log: l.log.With("run", ref.Run, "attempt", ref.Attempt, "delivery", entry.Claim().Delivery.ID)}
 }
 
 // refuse checks a run against the listener's own rules: admin does not decide what this machine runs. It
@@ -170,7 +170,7 @@ func (a *attempt) work(ctx context.Context, lease time.Duration, f facts, wrong 
 		return Outcome{Status: run.Cancelled, Reason: "not for this listener, as what the pull request changes shows: " + why}
 	}
 	defer a.edition.takeFolder(ctx, a.entry.Log, a.log).Release()
-	a.log.Info("run started", "delivery", f.delivery.ID, "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
+	a.log.Info("run started", "event", f.delivery.Event, "repo", f.event.Repo, "ref", f.event.Ref)
 	return job{
 		config: a.edition.config, facts: f, out: a.entry.Log, log: a.log, orphanGrace: a.orphanGrace(lease), cgroup: a.entry.Name(),
 		mask: a.edition.mask, keep: a.keep, workspaces: a.l.workspaces, progress: a.progress, at: a.entry.Log.Position,
