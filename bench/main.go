@@ -1,7 +1,7 @@
 // Command bench measures the numbers that docs/performance.md reports, each beside its limit or its peer, the
 // two interleaved in one run, as medians. Everything is on loopback and bounded. Rows: accept, start, rabbit,
-// cpu, output, idle. The rows about matching and about large databases are Go benchmarks of match and admin/store, which
-// `make bench` runs beside this.
+// cpu, output, idle, watch. The rows about matching, about large databases and about large logs are Go benchmarks of match,
+// admin/store and admin/web, which `make bench` runs beside this.
 package main
 
 import (
@@ -33,13 +33,14 @@ var rows = map[string]func(*bench, context.Context) error{
 	"output": (*bench).output,
 	"idle":   (*bench).idle,
 	"cpu":    (*bench).cpu,
+	"watch":  (*bench).watch,
 }
 
 func main() {
 	b := &bench{}
 	flag.StringVar(&b.root, "root", ".", "the module's folder")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; the median counts")
-	only := flag.String("only", "idle,start,rabbit,cpu,accept,output", "rows to measure")
+	only := flag.String("only", "idle,start,rabbit,cpu,accept,output,watch", "rows to measure")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -29,7 +29,7 @@ const webhookSecret = "bench-secret"
 type set struct {
 	admin, hooks, listener *fleet.Process
 	api                    *api.Client
-	hooksURL               string
+	adminURL, hooksURL     string
 }
 
 // setup is how a set is started.
@@ -65,15 +65,14 @@ func (b *bench) startSet(ctx context.Context, o setup) (s *set, err error) {
 	if s.admin, err = fleet.Start(fleet.Command{Name: "admin", Path: argv[0], Args: argv[1:], Env: o.brokerEnv()}); err != nil {
 		return s, err
 	}
-	adminURL, err := s.admin.Ready(ctx, "admin ")
-	if err != nil {
+	if s.adminURL, err = s.admin.Ready(ctx, "admin "); err != nil {
 		return s, err
 	}
-	if s.api, err = api.NewClient(adminURL, secret.Value{}, &http.Client{}); err != nil {
+	if s.api, err = api.NewClient(s.adminURL, secret.Value{}, &http.Client{}); err != nil {
 		return s, err
 	}
 	if s.hooks, err = fleet.Start(fleet.Command{Name: "hooks", Path: b.bin, Args: []string{"hooks", "--addr", "127.0.0.1:0",
-		"--admin", adminURL, "--secret", webhookSecret, "--state", state, "--log-level", "warn"}}); err != nil {
+		"--admin", s.adminURL, "--secret", webhookSecret, "--state", state, "--log-level", "warn"}}); err != nil {
 		return s, err
 	}
 	hooksURL, err := s.hooks.Ready(ctx, "hooks ")
@@ -84,10 +83,10 @@ func (b *bench) startSet(ctx context.Context, o setup) (s *set, err error) {
 	if o.config == nil {
 		return s, nil
 	}
-	return s, s.startListener(ctx, b, adminURL, state, o)
+	return s, s.startListener(ctx, b, state, o)
 }
 
-func (s *set) startListener(ctx context.Context, b *bench, adminURL, state string, o setup) error {
+func (s *set) startListener(ctx context.Context, b *bench, state string, o setup) error {
 	encoded, err := json.Marshal(o.config)
 	if err != nil {
 		return err
@@ -97,7 +96,7 @@ func (s *set) startListener(ctx context.Context, b *bench, adminURL, state strin
 		return err
 	}
 	s.listener, err = fleet.Start(fleet.Command{Name: "listen", Path: b.bin, Env: o.brokerEnv(),
-		Args: []string{"listen", file, "--admin", adminURL, "--state", state, "--log-level", "warn"}})
+		Args: []string{"listen", file, "--admin", s.adminURL, "--state", state, "--log-level", "warn"}})
 	if err != nil {
 		return err
 	}

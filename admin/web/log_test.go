@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,14 +172,41 @@ func cpuTime() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// stored is a log in a file.
+type stored struct{ *os.File }
+
+func (s stored) Size() (int64, error) {
+	info, err := s.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (s stored) Times(_, to int64, _ int) ([]logtime.Record, int64, error) { return nil, to, nil }
+
+// BenchmarkFirstScreen shows the end of a log of 64 MiB, of which nobody has looked at anything.
 func BenchmarkFirstScreen(b *testing.B) {
-	content := big()
+	path := filepath.Join(b.TempDir(), "log")
+	if err := os.WriteFile(path, big(), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	before := cpuTime()
 	for b.Loop() {
-		l := openText(b, content)
+		l := &openLog{Log: stored{f}, index: &lineIndex{}}
+		if err := l.refresh(); err != nil {
+			b.Fatal(err)
+		}
 		if _, err := l.tail(windowLines); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(b.N)/1000, "cpu-ms/screen")
 }
 
 // TestTwoReadersOfALogThatGrows has one find the end of a log between the other's two looks at it.
