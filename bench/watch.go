@@ -103,7 +103,7 @@ func (b *bench) watchRun(ctx context.Context, script string, count int) (w watch
 	}
 	var errs [3]error
 	w.took, errs[0] = scriptTook(script)
-	w.cpu, errs[1] = s.admin.CPU()
+	w.cpu, errs[1] = cpuOf(s.admin.PID())
 	w.memory, errs[2] = s.admin.PeakMemory()
 	return w, errors.Join(errs[:]...)
 }

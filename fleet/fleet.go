@@ -194,23 +194,6 @@ func (p *Process) PeakMemory() (int64, error) { return memory(p.PID(), "VmHWM:")
 // Memory returns what the process has resident now, in bytes.
 func (p *Process) Memory() (int64, error) { return memory(p.PID(), "VmRSS:") }
 
-// CPU returns the processor time that it has used so far.
-func (p *Process) CPU() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-	if err != nil {
-		return 0, err
-	}
-	// What comes after the name, which may hold anything: user and system time are the fields 14 and 15 of all, in
-	// hundredths of a second (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html).
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat is %q", p.PID(), text)
-	}
-	user, err1 := strconv.ParseInt(fields[11], 10, 64)
-	system, err2 := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err1, err2)
-}
-
 func memory(pid int, field string) (int64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
