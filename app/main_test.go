@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -44,6 +45,7 @@ func (l *lines) String() string {
 // wait returns what follows prefix on its line, once there is such a line.
 func (l *lines) wait(t *testing.T, prefix string) string {
 	t.Helper()
+	over := time.After(2 * time.Minute)
 	for {
 		l.mu.Lock()
 		text, more := l.text.String(), l.more
@@ -55,8 +57,8 @@ func (l *lines) wait(t *testing.T, prefix string) string {
 		}
 		select {
 		case <-more:
-		case <-t.Context().Done():
-			t.Fatalf("no line %q came", prefix)
+		case <-over:
+			t.Fatalf("no line %q came, but:\n%s", prefix, text)
 		}
 	}
 }

