@@ -14,7 +14,6 @@ import (
 const (
 	feedPause = 250 * time.Millisecond
 	feedLines = 300
-	feedBytes = 64 << 10
 )
 
 // feeds has one feed for each attempt that somebody watches: its log is read and rendered once, for however many
