@@ -20,7 +20,7 @@ import (
 // nil one holds nothing.
 type cgroup struct {
 	dir  string
-	open *os.File
+	open *os.File // of dir, for who is to be born in it; nil: nobody is
 }
 
 // cgroups is the folder that cgroups of trees are made in, or why there is none. It is looked for once: this process
@@ -130,12 +130,12 @@ func newCgroup(name string) *cgroup {
 	if os.Mkdir(dir, 0o755) != nil {
 		return nil
 	}
-	open, err := os.OpenFile(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		_ = os.Remove(dir)
 		return nil
 	}
-	return &cgroup{dir, open}
+	return &cgroup{dir, os.NewFile(uintptr(fd), dir)}
 }
 
 // cgroupOf is where the cgroup of that name is; empty when there is to be none.
@@ -167,8 +167,8 @@ func (c *cgroup) populated() bool {
 	if c == nil {
 		return false
 	}
-	events, err := os.ReadFile(filepath.Join(c.dir, "cgroup.events"))
-	return err == nil && bytes.Contains(events, []byte("populated 1"))
+	var buf [128]byte
+	return bytes.Contains(peek(filepath.Join(c.dir, "cgroup.events"), buf[:]), []byte("populated 1"))
 }
 
 // pids are the processes in it, and in those that its own processes have made below it.

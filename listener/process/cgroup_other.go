@@ -16,8 +16,6 @@ func newCgroup(string) *cgroup { return nil }
 
 func (*cgroup) admit(*syscall.SysProcAttr) {}
 
-func (*cgroup) populated() bool { return false }
-
 func (*cgroup) folder() string { return "" }
 
 func (*cgroup) close() {}

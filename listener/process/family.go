@@ -1,9 +1,12 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // family knows the processes of one tree.
@@ -38,30 +41,52 @@ func launch(program string, argv []string, attr *os.ProcAttr) (*os.Process, erro
 }
 
 func reapCommand(p *os.Process) (*os.ProcessState, error) {
+	awaitEnd(p)
 	state, err := p.Wait()
 	commands.pids.Delete(p.Pid)
 	return state, err
 }
 
-// start starts a command and remembers it.
-func (f *family) start(c Command, out *os.File) (*os.Process, error) {
+// awaitEnd waits for a process in Go's poller, where the system can tell that one of its end. Process.Wait would keep a
+// thread in the kernel, and the runtime look after that thread all the time that a short command runs.
+func awaitEnd(p *os.Process) {
+	_ = p.WithHandle(func(handle uintptr) { // without one, Wait waits
+		fd, err := unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return
+		}
+		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_NONBLOCK)
+		file := os.NewFile(uintptr(fd), "process")
+		defer file.Close()
+		if conn, err := file.SyscallConn(); err == nil {
+			_ = conn.Read(func(fd uintptr) bool {
+				n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+				return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+			})
+		}
+	})
+}
+
+// start starts a command and remembers it. Until it is waited for, its id is its own.
+func (f *family) start(c Command, out *os.File) (*os.Process, ID, error) {
 	p, err := start(c, out, f.cgroup)
 	if err != nil {
-		return nil, err
+		return nil, ID{}, err
 	}
+	id := ID{PID: p.Pid, Start: startTime(p.Pid)}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running, f.ended = p.Pid, false
 	f.groups = append(f.groups, p.Pid)
 	if f.since == 0 {
-		f.since = startTime(p.Pid)
+		f.since = id.Start
 	}
-	return p, nil
+	return p, id, nil
 }
 
 // gone reports whether none of the tree's processes runs. Where there was none, none is born: it is not looked for again.
 func (f *family) gone() bool {
-	f.ended = f.ended || !f.cgroup.populated() && len(f.left()) == 0 // the first is a question much cheaper than the second
+	f.ended = f.ended || f.none()
 	return f.ended
 }
 
@@ -93,9 +118,6 @@ func (f *family) signalRunning(sig syscall.Signal) (group int) {
 	}
 	return f.running
 }
-
-// identify names a process that has not been waited for.
-func identify(pid int) ID { return ID{PID: pid, Start: startTime(pid)} }
 
 func isCommand(pid int) bool {
 	_, ok := commands.pids.Load(pid)

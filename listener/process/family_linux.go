@@ -16,25 +16,26 @@ import (
 // shrink. It is also the most that can be lost when we are killed.
 const pipeSize = 256 << 10
 
-// pipe makes the pipe that a tree's output goes through.
-func pipe() (read, write *os.File, err error) {
-	read, write, err = os.Pipe()
-	if err != nil {
-		return nil, nil, err
+// pipe makes the pipe that a tree's output goes through. Its reading end does not block.
+func pipe() (read int, write *os.File, err error) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC); err != nil {
+		return -1, nil, err
 	}
-	if raw, err := read.SyscallConn(); err == nil {
-		// A pipe that stays small is slower, no more.
-		_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeSize) })
-	}
-	return read, write, nil
+	_, _ = unix.FcntlInt(uintptr(ends[0]), unix.F_SETFL, unix.O_NONBLOCK)
+	_, _ = unix.FcntlInt(uintptr(ends[0]), unix.F_SETPIPE_SZ, pipeSize) // a pipe that stays small is slower, no more
+	return ends[0], os.NewFile(uintptr(ends[1]), "output"), nil
 }
 
-// restTime is shorter than what the fastest writer takes to fill the pipe.
-const restTime = 50 * time.Microsecond
+// shortestRest is shorter than what the fastest writer takes to fill the pipe.
+const shortestRest = 50 * time.Microsecond
 
 // rest waits in the kernel, and not in Go's scheduler, whose timers would cost as much as they spare.
-func rest() {
-	t := unix.NsecToTimespec(int64(restTime))
+func rest(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := unix.NsecToTimespec(int64(d))
 	_ = unix.Nanosleep(&t, nil)
 }
 
@@ -46,8 +47,7 @@ var adopt = sync.OnceValue(func() error { return unix.Prctl(unix.PR_SET_CHILD_SU
 var trees struct {
 	sync.Mutex
 	open int
-	stop chan struct{}
-	done chan struct{}
+	next *time.Timer // of the janitor
 }
 
 const janitorPeriod = 5 * time.Second
@@ -58,8 +58,7 @@ func (f *family) open(cgroup string) {
 	trees.Lock()
 	defer trees.Unlock()
 	if trees.open++; trees.open == 1 {
-		trees.stop, trees.done = make(chan struct{}), make(chan struct{})
-		go janitor(trees.stop, trees.done)
+		trees.next = time.AfterFunc(janitorPeriod, janitor)
 	}
 }
 
@@ -69,8 +68,7 @@ func (f *family) close() {
 	trees.Lock()
 	defer trees.Unlock()
 	if trees.open--; trees.open == 0 {
-		close(trees.stop)
-		<-trees.done
+		trees.next.Stop()
 	}
 }
 
@@ -82,19 +80,14 @@ func alone() bool {
 }
 
 // janitor reaps orphans while trees are open: a run that goes on for hours may leave thousands.
-func janitor(stop <-chan struct{}, done chan<- struct{}) {
-	defer close(done)
-	tick := time.NewTicker(janitorPeriod)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if _, waits := children(); waits {
-				takeSnapshot().reap()
-			}
-		case <-stop:
-			return
-		}
+func janitor() {
+	if _, waits := children(); waits {
+		takeSnapshot().reap()
+	}
+	trees.Lock()
+	defer trees.Unlock()
+	if trees.open > 0 {
+		trees.next.Reset(janitorPeriod)
 	}
 }
 
@@ -124,6 +117,15 @@ func children() (any, waits bool) {
 	}
 }
 
+// none reports whether no process of the tree runs now.
+func (f *family) none() bool {
+	if f.cgroup.populated() {
+		return false
+	}
+	any, _ := children() // all of a tree are our descendants, and whose parent has died is our child
+	return !any || len(f.members()) == 0
+}
+
 // left returns the pids of the tree's processes that still run.
 func (f *family) left() []int {
 	var pids []int
@@ -148,9 +150,6 @@ func (f *family) signal(sig syscall.Signal) {
 
 // members returns the tree's processes that still run.
 func (f *family) members() []proc {
-	if any, _ := children(); !any && !f.cgroup.populated() {
-		return nil // all of a tree are our descendants, and whose parent has died is our child
-	}
 	inside := f.cgroup.pids()
 	s := takeSnapshot()
 	s.reap()

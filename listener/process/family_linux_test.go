@@ -133,7 +133,7 @@ func TestLeftoversAreFoundByMarkAndByLeader(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		return c, identify(c.Process.Pid)
+		return c, ID{PID: c.Process.Pid, Start: startTime(c.Process.Pid)}
 	}
 	marked, _ := start("RUN=a", "ATTEMPT=1")
 	cleaned, leader := start("X=1")

@@ -6,14 +6,32 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pipeSize is how much output may stand between a command and us, in bytes.
 const pipeSize = 64 << 10
 
-func pipe() (read, write *os.File, err error) { return os.Pipe() }
+// pipe makes the pipe that a tree's output goes through. Its reading end does not block.
+func pipe() (read int, write *os.File, err error) {
+	syscall.ForkLock.RLock() // no program inherits it by chance
+	defer syscall.ForkLock.RUnlock()
+	var ends [2]int
+	if err := unix.Pipe(ends[:]); err != nil {
+		return -1, nil, err
+	}
+	unix.CloseOnExec(ends[0])
+	unix.CloseOnExec(ends[1])
+	_ = unix.SetNonblock(ends[0], true)
+	return ends[0], os.NewFile(uintptr(ends[1]), "output"), nil
+}
 
-func rest() {}
+// shortestRest is what a timer of these systems can tell.
+const shortestRest = 100 * time.Microsecond
+
+func rest(d time.Duration) { time.Sleep(d) }
 
 func (f *family) open(string) {}
 
@@ -33,6 +51,9 @@ func (f *family) left() []int {
 	f.groups = groups
 	return append([]int(nil), groups...)
 }
+
+// none reports whether no process of the tree runs now.
+func (f *family) none() bool { return len(f.left()) == 0 }
 
 // signal signals every process group of the tree.
 func (f *family) signal(sig syscall.Signal) {

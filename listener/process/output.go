@@ -6,63 +6,149 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // buffers keeps what a pipe is read with between runs, so that memory stays flat however many come.
 var buffers = sync.Pool{New: func() any { return new([pipeSize]byte) }}
 
-// busy is how many bytes at once show that someone prints as fast as it goes. Reading each of them when it comes
-// costs more than all the rest: a rest of a moment lets the pipe fill.
-const busy = 4 << 10
-
 // pipeline takes what is written into a pipe to a writer.
+//
+// Go's poller is woken by each write into a pipe that it knows, at the writer's cost, also while nobody waits: of a script
+// that prints line by line, that would make as much work as the printing. So it knows the pipe only while it is waited for.
 type pipeline struct {
-	read *os.File
 	eof  chan struct{} // closed when no more is read
 	held bool          // set before eof: reading was given up, not at its end
 
 	mu    sync.Mutex // held from a read to its write, so that a line can be put between two reads
+	read  int        // the pipe's end, which does not block; -1 when it is closed
+	wait  *os.File   // the same in Go's poller; nil: it is not there
+	over  bool       // it was given up
 	out   io.Writer
 	inner bool // the last byte was not the end of a line
 }
 
-func newPipeline(read *os.File, out io.Writer) *pipeline {
+// newPipeline makes one for a pipe, whose end it owns.
+func newPipeline(read int, out io.Writer) *pipeline {
 	return &pipeline{read: read, out: out, eof: make(chan struct{})}
 }
 
-// collect reads the pipe to its end.
+// collect reads the pipe to its end, or until it is given up.
 func (p *pipeline) collect() {
 	defer close(p.eof)
-	conn, err := p.read.SyscallConn()
-	if err != nil {
-		p.held = true
-		return
-	}
+	defer p.unwatch()
 	buf := buffers.Get().(*[pipeSize]byte)
 	defer buffers.Put(buf)
-	for {
-		var n int
-		var failed error
-		waited := conn.Read(func(fd uintptr) bool {
-			n, failed = p.pass(int(fd), buf[:])
-			return !errors.Is(failed, syscall.EAGAIN)
-		})
-		if waited != nil || failed != nil || n == 0 {
-			p.held = waited != nil || failed != nil
+	for last := (pace{}); ; {
+		n, err := 0, error(unix.EAGAIN)
+		if last.streams {
+			n, err = p.pass(buf[:])
+		}
+		if errors.Is(err, unix.EAGAIN) {
+			n, err = p.await(buf[:])
+		}
+		if n == 0 || err != nil {
+			p.held = err != nil
 			return
 		}
-		if n >= busy && n < len(buf)/2 {
-			rest()
+		if last = last.next(time.Now(), n); last.streams {
+			p.unwatch()
+			rest(last.rest)
 		}
 	}
 }
 
-// pass takes what is in the pipe now to the writer: at most a bufferful, 0 at the end.
-func (p *pipeline) pass(fd int, buf []byte) (int, error) {
+// await is pass, once there is something.
+func (p *pipeline) await(buf []byte) (n int, err error) {
+	conn, err := p.watch()
+	if err != nil {
+		return 0, err
+	}
+	waited := conn.Read(func(uintptr) bool {
+		n, err = p.pass(buf)
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	return n, errors.Join(waited, err)
+}
+
+// watch makes the pipe known to Go's poller.
+func (p *pipeline) watch() (syscall.RawConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for {
-		n, err := syscall.Read(fd, buf)
+	if p.over {
+		return nil, os.ErrDeadlineExceeded
+	}
+	if p.wait == nil {
+		fd, err := unix.FcntlInt(uintptr(p.read), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, err
+		}
+		p.wait = os.NewFile(uintptr(fd), "output")
+	}
+	return p.wait.SyscallConn()
+}
+
+func (p *pipeline) unwatch() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wait != nil {
+		_ = p.wait.Close()
+		p.wait = nil
+	}
+}
+
+// giveUp ends reading, wherever the writers are, and returns when it has ended.
+func (p *pipeline) giveUp() {
+	p.mu.Lock()
+	p.over = true
+	if p.wait != nil {
+		_ = p.wait.SetReadDeadline(time.Now())
+	}
+	p.mu.Unlock()
+	<-p.eof
+}
+
+// close closes the pipe, after eof.
+func (p *pipeline) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = unix.Close(p.read)
+	p.read = -1
+}
+
+// pace is how the pipe of a tree that prints much is read. To be woken for each write costs both sides more than all the
+// rest; a rest of a moment lets the pipe fill. A line that comes now and then is read when it comes.
+type pace struct {
+	at      time.Time     // when the pipe was read last
+	streams bool          // there was not much time before
+	rest    time.Duration // what follows, if so
+}
+
+// longestRest bounds how late output is read, and for how long a writer that of a sudden becomes fast may find the pipe full.
+const longestRest = time.Millisecond
+
+// next is the pace after a read of n bytes. A rest grows only while an eighth of the pipe is not filled in it: who goes on
+// like that never finds it full.
+func (p pace) next(now time.Time, n int) pace {
+	switch {
+	case now.Sub(p.at) > 2*longestRest:
+		return pace{at: now}
+	case n >= pipeSize/4:
+		return pace{now, true, 0}
+	case n >= pipeSize/8:
+		return pace{now, true, p.rest}
+	}
+	return pace{now, true, min(max(2*p.rest, shortestRest), longestRest)}
+}
+
+// pass takes what is in the pipe now to the writer: at most a bufferful, 0 at the end.
+func (p *pipeline) pass(buf []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.over {
+		n, err := unix.Read(p.read, buf)
 		switch {
 		case errors.Is(err, syscall.EINTR):
 		case err != nil:
@@ -72,6 +158,7 @@ func (p *pipeline) pass(fd int, buf []byte) (int, error) {
 			return n, nil
 		}
 	}
+	return 0, os.ErrDeadlineExceeded
 }
 
 // emit writes. What a command prints must go somewhere even when the writer fails: a full pipe would stop it.
@@ -87,7 +174,7 @@ func (p *pipeline) emit(b []byte) {
 
 // say writes a line of our own behind all that is in the pipe now, and on a line of its own.
 func (p *pipeline) say(line string) {
-	p.catchUpNow()
+	p.catchUp()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.inner {
@@ -96,18 +183,12 @@ func (p *pipeline) say(line string) {
 	p.emit([]byte(line + "\n"))
 }
 
-func (p *pipeline) catchUpNow() {
-	if conn, err := p.read.SyscallConn(); err == nil {
-		_ = conn.Control(func(fd uintptr) { p.catchUp(int(fd)) })
-	}
-}
-
-// catchUp reads what is in the pipe now: no more than it can hold, since someone may never stop writing.
-func (p *pipeline) catchUp(fd int) {
+// catchUp takes what is in the pipe to the writer: no more than it can hold, since someone may never stop writing.
+func (p *pipeline) catchUp() {
 	buf := buffers.Get().(*[pipeSize]byte)
 	defer buffers.Put(buf)
 	for read := 0; read < pipeSize; {
-		n, err := p.pass(fd, buf[:])
+		n, err := p.pass(buf[:])
 		if err != nil || n == 0 {
 			return
 		}

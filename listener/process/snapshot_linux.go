@@ -43,7 +43,8 @@ func takeSnapshot() snapshot {
 // readProc reads /proc/<pid>/stat (https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). The second
 // field is the program's name, which may hold spaces and brackets; the last bracket ends it.
 func readProc(pid int) (proc, bool) {
-	text := readStat(pid)
+	var buf [1024]byte // 52 numbers and a name of 16 bytes, 64 for a kernel thread
+	text := peek("/proc/"+strconv.Itoa(pid)+"/stat", buf[:])
 	if len(text) == 0 {
 		return proc{}, false
 	}
@@ -60,15 +61,14 @@ func readProc(pid int) (proc, bool) {
 	return p, true
 }
 
-// readStat reads /proc/<pid>/stat; empty: it is not there. A snapshot reads hundreds, and os.ReadFile would take twice
-// as long for each.
-func readStat(pid int) []byte {
-	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/stat", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// peek reads the beginning of one of the kernel's files into buf; empty: it is not there. A snapshot reads hundreds, and
+// os.ReadFile would take twice as long for each.
+func peek(path string, buf []byte) []byte {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(fd)
-	buf := make([]byte, 1024) // 52 numbers and a name of 16 bytes, 64 for a kernel thread
 	for {
 		n, err := unix.Read(fd, buf)
 		if !errors.Is(err, unix.EINTR) {

@@ -73,12 +73,12 @@ func New(o Options) (*Tree, error) {
 func (t *Tree) Say(line string) { t.say(line) }
 
 // CatchUp hands all that the commands have written so far to Output.
-func (t *Tree) CatchUp() { t.catchUpNow() }
+func (t *Tree) CatchUp() { t.catchUp() }
 
 // Run starts a command and waits for it. When ctx ends, the whole tree gets SIGTERM, after the grace SIGKILL,
 // and Run returns when all of it is gone.
 func (t *Tree) Run(ctx context.Context, c Command) Result {
-	p, err := t.family.start(c, t.write)
+	p, id, err := t.family.start(c, t.write)
 	if err != nil {
 		return Result{ExitCode: -1, Err: err}
 	}
@@ -86,7 +86,7 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 	go func() { ended <- t.family.wait(p) }()
 	t.keepGuard(p.Pid)
 	if t.opt.Started != nil {
-		t.opt.Started(identify(p.Pid))
+		t.opt.Started(id)
 	}
 	select {
 	case r := <-ended:
@@ -158,7 +158,7 @@ type Rest struct {
 // the grace, or when ctx ends, is ended.
 func (t *Tree) End(ctx context.Context) Rest {
 	defer t.family.close()
-	defer t.read.Close()
+	defer t.pipeline.close()
 	_ = t.write.Close()
 
 	var rest Rest
@@ -181,14 +181,16 @@ func (t *Tree) End(ctx context.Context) Rest {
 // there are. Who writes more then gets SIGPIPE, for nobody reads.
 func (t *Tree) Leave() (running int) {
 	defer t.family.close()
-	defer t.read.Close()
+	defer t.pipeline.close()
 	_ = t.write.Close()
 
 	t.CatchUp()
-	_ = t.read.SetReadDeadline(time.Now())
-	<-t.eof
+	t.giveUp()
 	if t.guard != nil {
 		t.guard.dismiss()
+	}
+	if t.family.gone() {
+		return 0
 	}
 	return len(t.family.left())
 }
@@ -215,8 +217,11 @@ func (t *Tree) linger(ctx context.Context, grace time.Duration, done func() bool
 // drained reports whether all output came in, now that no process of the tree can write any more. Bytes that
 // are in the pipe are read at once; a pipe that stays open is held by a stranger.
 func (t *Tree) drained() bool {
-	_ = t.read.SetReadDeadline(time.Now().Add(longestPoll))
-	<-t.eof
+	select {
+	case <-t.eof:
+	case <-time.After(longestPoll):
+		t.giveUp()
+	}
 	return !t.held
 }
 

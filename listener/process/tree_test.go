@@ -142,10 +142,10 @@ func TestOwnLinesStandBehindWhatIsInThePipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer read.Close()
 	defer write.Close()
 	var out bytes.Buffer
 	p := newPipeline(read, &out)
+	defer p.close()
 	_, _ = write.WriteString("printed")
 	p.say("own line")
 	if out.String() != "printed\nown line\n" {

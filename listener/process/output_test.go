@@ -1,0 +1,76 @@
+package process
+
+import (
+	"testing"
+	"time"
+)
+
+// counter counts what it is given, and in how many pieces.
+type counter struct{ pieces, bytes int }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.pieces++
+	c.bytes += len(b)
+	return len(b), nil
+}
+
+// TestManyLinesAreReadTogether: to be woken for each would cost the script more than to print it.
+func TestManyLinesAreReadTogether(t *testing.T) {
+	const lines, line = 50_000, "a line of many\n"
+	var read counter
+	tree, err := New(Options{Output: &read, Grace: func(error) time.Duration { return time.Minute }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const script = "i=0; while [ $i -lt 50000 ]; do echo a line of many; i=$((i+1)); done"
+	tree.Run(t.Context(), Command{Argv: []string{"/bin/sh", "-c", script}, Dir: "/"})
+	tree.End(t.Context())
+	if read.bytes != lines*len(line) || read.pieces > lines/20 {
+		t.Errorf("%d bytes came in %d pieces, want %d in at most %d", read.bytes, read.pieces, lines*len(line), lines/20)
+	}
+}
+
+func TestPace(t *testing.T) {
+	start := time.Now()
+	p := pace{}.next(start, 40)
+	if p.rest != 0 {
+		t.Errorf("after the first line it rests %v", p.rest)
+	}
+	now := start.Add(time.Second)
+	if p = p.next(now, 40); p.rest != 0 {
+		t.Errorf("after a line a second later it rests %v", p.rest)
+	}
+	for range 20 { // lines that come at once
+		now = now.Add(p.rest + 10*time.Microsecond)
+		p = p.next(now, 1000)
+	}
+	if p.rest != longestRest {
+		t.Errorf("while lines come at once it rests %v, want %v", p.rest, longestRest)
+	}
+	if p = p.next(now.Add(p.rest), pipeSize/8); p.rest != longestRest {
+		t.Errorf("when the pipe fills well it rests %v, want %v still", p.rest, longestRest)
+	}
+	if p = p.next(now.Add(p.rest), pipeSize/4); p.rest != 0 {
+		t.Errorf("when the pipe fills fast it rests %v", p.rest)
+	}
+}
+
+// TestGivenUp: a pipe that stays open for ever holds nobody.
+func TestGivenUp(t *testing.T) {
+	read, write, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	var out counter
+	p := newPipeline(read, &out)
+	go p.collect()
+	_, _ = write.WriteString("printed")
+	p.say("own line")
+	p.giveUp()
+	p.close()
+	p.say("another") // a closed pipe is not read
+	if !p.held || out.bytes != len("printed\nown line\nanother\n") {
+		t.Errorf("held: %v; %d bytes came", p.held, out.bytes)
+	}
+}
