@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 
 	"lightspeed/api"
@@ -59,11 +58,11 @@ type claimed struct {
 
 // begin writes all that is needed to start, the claim last.
 func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance string, log *slog.Logger) error {
-	if err := os.WriteFile(e.PayloadFile(), claim.Payload, 0o600); err != nil {
+	if err := writeFile(e.PayloadFile(), claim.Payload); err != nil {
 		return err
 	}
 	if files != nil {
-		if err := os.WriteFile(e.FilesFile(), files, 0o600); err != nil {
+		if err := writeFile(e.FilesFile(), files); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lightspeed/fault"
 )
 
@@ -45,10 +47,12 @@ type Log struct {
 }
 
 func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
-	head, err := os.OpenFile(filepath.Join(dir, logFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	path := filepath.Join(dir, logFile)
+	fd, err := openFile(path, unix.O_RDWR|unix.O_EXCL)
 	if err != nil {
 		return nil, err
 	}
+	head := os.NewFile(uintptr(fd), path)
 	half := maxLog / 2
 	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headMax: half, tailMax: maxLog - half}
 	l.times = &timeline{path: filepath.Join(dir, timesFile)}
