@@ -124,29 +124,34 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 		defer close(shipped)
 		ship.follow(reporting, done)
 	}()
-	renewing, stopRenewing := context.WithCancel(reporting)
-	renewals := make(chan struct{})
-	go func() {
-		defer close(renewals)
-		a.keepLease(renewing, lease)
-	}()
-
-	telling, stopTelling := context.WithCancel(reporting)
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		a.tellSteps(telling)
-	}()
+	begun := time.Now()
+	stopRenewing := later(reporting, min(settleDown, lease/10), func(ctx context.Context) { a.keepLease(ctx, begun, lease) })
+	defer stopRenewing()
+	stopTelling := later(reporting, firstSteps, a.tellSteps)
 
 	a.settle(a.work(working, lease, f, wrong))
 	stopTelling()
 	close(done)
 	a.tellEnd()
 	<-shipped
-	<-told
 	a.report(reporting, ship)
-	stopRenewing()
-	<-renewals
+}
+
+// later does something in a while, until ctx ends or stop is called, which returns when it is not done any more. Most
+// runs are over before.
+func later(ctx context.Context, while time.Duration, do func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	timer := time.AfterFunc(while, func() {
+		defer close(done)
+		do(ctx)
+	})
+	return func() {
+		cancel()
+		if !timer.Stop() {
+			<-done
+		}
+	}
 }
 
 // work runs the commands, and returns when nothing of them is left.

@@ -106,7 +106,7 @@ const (
 // tellSteps tells admin how far the steps have come, until ctx ends.
 func (a *attempt) tellSteps(ctx context.Context) {
 	said := trouble{log: a.log, what: "telling the steps"}
-	for pause := firstSteps; sleep(ctx, pause); pause = stepsPeriod {
+	for ; ctx.Err() == nil; sleep(ctx, stepsPeriod) {
 		select {
 		case <-a.progress.changed:
 		case <-ctx.Done():

@@ -16,10 +16,9 @@ import (
 // many runs need none.
 const settleDown = 100 * time.Millisecond
 
-// keepLease renews an attempt's lease until ctx ends, and ends the commands when admin asks for it, or when admin
-// may start the run elsewhere.
-func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
-	begun := time.Now()
+// keepLease renews the lease of an attempt that has begun then, until ctx ends, and ends the commands when admin asks
+// for it, or when admin may start the run elsewhere.
+func (a *attempt) keepLease(ctx context.Context, begun time.Time, lease time.Duration) {
 	requeue := a.edition.config.OnLost == config.Requeue
 	if requeue {
 		watching, stop := context.WithCancel(ctx)
@@ -28,7 +27,6 @@ func (a *attempt) keepLease(ctx context.Context, lease time.Duration) {
 		defer watch.Wait()
 		defer stop()
 	}
-	sleep(ctx, min(settleDown, lease/10))
 	pause, said := backoff{last: lease / 10}, trouble{log: a.log, what: "renewing the lease"}
 	wait := lease / 3
 	for ctx.Err() == nil && !a.over.Load() {
