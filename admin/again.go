@@ -64,6 +64,9 @@ func (s *Server) replay(ctx context.Context, id string, names []string, dry bool
 		receipt.Runs, err = s.store.RunAgain(ctx, store.Again{
 			Delivery: id, Event: e, Generation: decided.generation, Matched: decided.matched, Cause: run.ByReplay,
 		})
+		if err == nil {
+			s.noteAsked(ctx, "replay", "delivery", id, "runs", receipt.RunIDs())
+		}
 		if !errors.Is(err, store.ErrRulesChanged) {
 			return receipt, err
 		}
@@ -147,6 +150,7 @@ func (s *Server) retry(ctx context.Context, id string) (string, error) {
 			Delivery: old.Delivery, Event: e, Generation: decided.generation, Matched: decided.matched, Cause: run.ByRetry, RetryOf: id,
 		})
 		if err == nil {
+			s.noteAsked(ctx, "retry", "run", refs[0].ID, "retry_of", id, "delivery", old.Delivery, "listener", old.Listener)
 			return refs[0].ID, nil
 		}
 		if !errors.Is(err, store.ErrRulesChanged) {
@@ -181,7 +185,11 @@ func (s *Server) trigger(ctx context.Context, name string, t api.Trigger) (api.R
 	if err != nil {
 		return api.Receipt{}, err
 	}
-	return s.acceptFor(ctx, name, a, "is not about this repository")
+	receipt, err := s.acceptFor(ctx, name, a, "is not about this repository")
+	if err == nil {
+		s.noteAsked(ctx, "trigger", "delivery", receipt.Delivery, "listener", name)
+	}
+	return receipt, err
 }
 
 // acceptFor stores a delivery that was made for one listener, and queues its run. When that one's rules do not hold,
@@ -200,6 +208,9 @@ func (s *Server) acceptFor(ctx context.Context, name string, a store.Acceptance,
 		}
 		a.Matched = []store.Matched{own.matched}
 		receipt, err = s.store.Accept(ctx, a)
+		if err == nil {
+			s.noteAccepted(a, receipt)
+		}
 		if !errors.Is(err, store.ErrRulesChanged) {
 			return receipt, err
 		}

@@ -32,7 +32,7 @@ const (
 type caller struct {
 	kind  who
 	names []string // patterns of the listeners that it may speak for; none: all
-	id    string   // of a token that admin keeps
+	name  string   // of the token, as people know it
 }
 
 // speaksFor reports whether a caller may act as a listener.
@@ -121,6 +121,9 @@ func mayDo(kind who) string {
 	return "it can only do what listeners do"
 }
 
+// staticName is what people know a token as that was set when admin was started.
+const staticName = "a token of admin's settings"
+
 // caller says who a request is from, by its bearer token.
 func (a *auth) caller(r *http.Request) caller {
 	scheme, text, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -137,13 +140,13 @@ func (a *auth) callerBy(text string) caller {
 	for kind, list := range a.static {
 		for _, known := range list {
 			if !known.IsZero() && known.Equal(text) {
-				c.kind, c.names = c.kind|kind, nil
+				c = caller{kind: c.kind | kind, name: staticName}
 			}
 		}
 	}
 	for kind, known := range a.own {
 		if !known.IsZero() && known.Equal(text) {
-			c.kind, c.names = c.kind|kind, nil
+			c = caller{kind: c.kind | kind, name: staticName}
 		}
 	}
 	return c

@@ -171,6 +171,9 @@ func (s *Server) accept(ctx context.Context, d event.Delivery) (api.Receipt, err
 		if err == nil && receipt.Status == api.Accepted {
 			receipt.Skipped, receipt.SkippedMore = append(receipt.Skipped, decided.skipped...), decided.more
 		}
+		if err == nil {
+			s.noteAccepted(a, receipt)
+		}
 		return receipt, err
 	}
 }

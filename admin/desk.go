@@ -27,14 +27,14 @@ func (d Desk) Run(ctx context.Context, id string) (run.Run, error) { return d.s.
 
 // Cancel ends a run that waits, and asks for one that runs to end.
 func (d Desk) Cancel(ctx context.Context, id string, by api.Cancel) error {
-	return d.s.store.Cancel(ctx, id, by)
+	return d.s.cancel(ctx, id, by)
 }
 
 // Retry makes a new run of the same delivery and listener, and returns its id.
 func (d Desk) Retry(ctx context.Context, id string) (string, error) { return d.s.retry(ctx, id) }
 
 // Release frees the slot that a lost run keeps.
-func (d Desk) Release(ctx context.Context, id string) error { return d.s.store.Release(ctx, id) }
+func (d Desk) Release(ctx context.Context, id string) error { return d.s.release(ctx, id) }
 
 // Badge is the newest result of a listener on a branch, or on any when branch is empty; "" when there is none.
 func (d Desk) Badge(ctx context.Context, listener, branch string) (run.State, error) {

@@ -23,9 +23,10 @@ type leases struct {
 type lease struct {
 	ref run.Ref
 	instanceKey
-	host   string
-	left   int
-	cancel *api.Cancel
+	host     string
+	delivery string
+	left     int
+	cancel   *api.Cancel
 }
 
 type instanceKey struct{ listener, instance string }
@@ -52,7 +53,7 @@ func (l *leases) seconds() int { return l.full - 1 }
 // load gives a full lease to all that was there when admin ended.
 func (l *leases) load(running []store.Held, instances []store.Presence) {
 	for _, h := range running {
-		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, instanceKey: instanceKey{h.Listener, h.Instance}, host: h.Host, left: l.full, cancel: h.Cancel}
+		l.attempts[h.Ref.Run] = &lease{ref: h.Ref, instanceKey: instanceKey{h.Listener, h.Instance}, host: h.Host, delivery: h.Delivery, left: l.full, cancel: h.Cancel}
 	}
 	for _, p := range instances {
 		own := l.add(instanceKey{p.Listener, p.Instance})
@@ -72,7 +73,7 @@ func (l *leases) committed(changes []store.Change) {
 		case held != nil && held.ref.Attempt == c.Attempt:
 			held.cancel = c.Cancel
 		default:
-			l.attempts[c.Run] = &lease{ref: run.Ref{Run: c.Run, Attempt: c.Attempt}, instanceKey: instanceKey{c.Listener, c.Instance}, host: c.Host, left: l.full, cancel: c.Cancel}
+			l.attempts[c.Run] = &lease{ref: run.Ref{Run: c.Run, Attempt: c.Attempt}, instanceKey: instanceKey{c.Listener, c.Instance}, host: c.Host, delivery: c.Delivery, left: l.full, cancel: c.Cancel}
 		}
 	}
 }

@@ -242,7 +242,7 @@ func (s *Server) forget(ctx context.Context, name string) error {
 		return err
 	}
 	s.hints.changed(name)
-	s.log.Info("listener removed", "listener", name)
+	s.log.Info("listener removed", "listener", name, "asked_by", askedBy(ctx))
 	return nil
 }
 

@@ -41,10 +41,10 @@ func newMetrics(set *metric.Set, s *Server) *metrics {
 	}
 }
 
-// ended counts the runs that a commit ended.
+// ended counts the runs that a commit ended: one that was given up, and then reported after all, by both.
 func (m *metrics) ended(changes []store.Change) {
 	for _, c := range changes {
-		if c.Status.Ended() {
+		if c.Step && c.Status.Ended() {
 			m.runs.Inc(string(c.Status))
 		}
 	}

@@ -30,7 +30,7 @@ func (s *Server) pause(ctx context.Context, name string, p api.Pause) error {
 	if err := s.store.Pause(ctx, name, p); err != nil {
 		return err
 	}
-	s.log.Info("listener paused", "listener", name, "by", p.By, "note", p.Note)
+	s.log.Info("listener paused", "listener", name, "asked_by", askedBy(ctx), "by", p.By, "note", p.Note)
 	s.hub.wake(anyRun)
 	return nil
 }
@@ -53,7 +53,7 @@ func (s *Server) resume(ctx context.Context, name string) error {
 	if err := s.store.Resume(ctx, name); err != nil {
 		return err
 	}
-	s.log.Info("listener resumed", "listener", name)
+	s.log.Info("listener resumed", "listener", name, "asked_by", askedBy(ctx))
 	s.hub.wake(anyRun)
 	return nil
 }

@@ -132,7 +132,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, known map[stri
 	if err := s.checkNames(r, caller); err != nil {
 		return err
 	}
-	return route.handle(w, r)
+	return route.handle(w, r.WithContext(AskedBy(r.Context(), caller.name)))
 }
 
 func allowed(known map[string]route) string {

@@ -93,10 +93,19 @@ func (s *Server) postCancel(w http.ResponseWriter, r *http.Request) error {
 	if len(by.By) > maxText || len(by.Why) > maxText {
 		return badRequest("by and why may have %d bytes each", maxText)
 	}
-	if err := s.store.Cancel(r.Context(), runID(r), by); err != nil {
+	if err := s.cancel(r.Context(), runID(r), by); err != nil {
 		return err
 	}
 	return s.answerRun(w, r, http.StatusOK, runID(r))
+}
+
+// cancel ends a run that waits, and asks for one that runs to end.
+func (s *Server) cancel(ctx context.Context, id string, by api.Cancel) error {
+	err := s.store.Cancel(ctx, id, by)
+	if err == nil {
+		s.noteAskedOf(ctx, "cancel", id, "by", by.By, "why", by.Why)
+	}
+	return err
 }
 
 // readPlain reads a call that has no parameters and may have a small body.
@@ -111,10 +120,19 @@ func (s *Server) postRelease(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readPlain(w, r, &struct{}{}); err != nil {
 		return err
 	}
-	if err := s.store.Release(r.Context(), runID(r)); err != nil {
+	if err := s.release(r.Context(), runID(r)); err != nil {
 		return err
 	}
 	return s.answerRun(w, r, http.StatusOK, runID(r))
+}
+
+// release frees the slot that a lost run keeps.
+func (s *Server) release(ctx context.Context, id string) error {
+	err := s.store.Release(ctx, id)
+	if err == nil {
+		s.noteAskedOf(ctx, "release", id)
+	}
+	return err
 }
 
 // postRenew keeps an attempt's lease, and waits for a cancel to be asked for. The wait is cut to a third of

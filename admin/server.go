@@ -160,6 +160,7 @@ func (s *Server) committed(changes []store.Change) {
 	s.leases.committed(changes)
 	s.history.add(changes)
 	s.metrics.ended(changes)
+	s.noteSteps(changes)
 	for _, c := range changes {
 		s.hub.wake(c.Run)
 		if c.Status.Ended() && c.Attempt > 0 {
@@ -241,7 +242,7 @@ func (s *Server) giveUp(ctx context.Context, expired []lease) {
 		group.Go(func() {
 			reason := fmt.Sprintf("listener on %s was not heard of for %s", l.host, store.Plain(s.opt.Lease))
 			s.metrics.leases.Inc()
-			s.log.Warn("attempt given up", "run", l.ref.Run, "attempt", l.ref.Attempt, "listener", l.listener, "reason", reason)
+			s.log.Warn("attempt given up", "run", l.ref.Run, "attempt", l.ref.Attempt, "delivery", l.delivery, "listener", l.listener, "reason", reason)
 			fault.Point("admin.giving-up")
 			s.report(s.store.GiveUp(ctx, l.ref, reason), "giving up run "+l.ref.Run)
 			fault.Point("admin.gave-up")

@@ -56,7 +56,7 @@ func (a *auth) byHash(sum [sha256.Size]byte) (kind who, name string) {
 		}
 	}
 	if kind != 0 {
-		return kind, "admin"
+		return kind, staticName
 	}
 	a.kept.mu.Lock()
 	defer a.kept.mu.Unlock()
@@ -64,10 +64,7 @@ func (a *auth) byHash(sum [sha256.Size]byte) (kind who, name string) {
 	if known == nil {
 		return 0, ""
 	}
-	if known.Note != nil {
-		return kindOf[known.Role], *known.Note
-	}
-	return kindOf[known.Role], "token " + known.ID
+	return kindOf[known.Role], nameOf(known)
 }
 
 // Logout ends a session at once.

@@ -52,7 +52,15 @@ func (t *tokens) find(text string) caller {
 	}
 	now := time.Now().UTC()
 	known.LastUsedAt = &now
-	return caller{kind: kindOf[known.Role], names: known.Listeners, id: known.ID}
+	return caller{kind: kindOf[known.Role], names: known.Listeners, name: nameOf(known)}
+}
+
+// nameOf is what people know a token as.
+func nameOf(t *store.Token) string {
+	if t.Note != nil {
+		return *t.Note
+	}
+	return "token " + t.ID
 }
 
 func (t *tokens) put(one store.Token) {
@@ -134,7 +142,7 @@ func (s *Server) postToken(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.auth.kept.put(made)
 	s.auth.lock()
-	s.log.Info("token made", "token", made.ID, "of", made.Role, "listeners", made.Listeners)
+	s.log.Info("token made", "token", made.ID, "of", made.Role, "listeners", made.Listeners, "asked_by", askedBy(r.Context()))
 	return writeJSON(w, http.StatusCreated, api.MadeToken{Token: made.Token, Text: text})
 }
 
@@ -194,7 +202,7 @@ func (s *Server) deleteToken(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	s.auth.kept.remove(id)
-	s.log.Info("token revoked", "token", id)
+	s.log.Info("token revoked", "token", id, "asked_by", askedBy(r.Context()))
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

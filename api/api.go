@@ -37,6 +37,21 @@ type Receipt struct {
 	DryRun      bool      `json:"dry_run,omitempty"`      // nothing was stored (replay?dry_run=1)
 }
 
+// maxRunIDs bounds how many runs a line of a log names.
+const maxRunIDs = 20
+
+// RunIDs names the receipt's runs for a line of a log: the first maxRunIDs, and how many more there are.
+func (r Receipt) RunIDs() []string {
+	ids := []string{}
+	for _, ref := range r.Runs[:min(len(r.Runs), maxRunIDs)] {
+		ids = append(ids, ref.ID)
+	}
+	if more := len(r.Runs) - len(ids); more > 0 {
+		ids = append(ids, fmt.Sprintf("and %d more", more))
+	}
+	return ids
+}
+
 // MaxSkipped is how many listeners a Receipt names that were about the repository and did not match.
 const MaxSkipped = 20
 

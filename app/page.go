@@ -58,6 +58,11 @@ func (a pageAccess) Logout(ctx context.Context, session string) error {
 // pageSource shows admin's desk to the page, in the page's own words.
 type pageSource struct{ desk admin.Desk }
 
+// byPerson has admin's log say who asked for something.
+func byPerson(ctx context.Context) context.Context {
+	return admin.AskedBy(ctx, web.PersonOf(ctx).Name)
+}
+
 // told is an error of admin as the page shows it.
 func told(err error) error {
 	var refused *api.Error
@@ -129,16 +134,16 @@ func (p pageSource) Artifact(ctx context.Context, id string, attempt int, path s
 }
 
 func (p pageSource) Cancel(ctx context.Context, id, by string) error {
-	return told(p.desk.Cancel(ctx, id, api.Cancel{By: by}))
+	return told(p.desk.Cancel(byPerson(ctx), id, api.Cancel{By: by}))
 }
 
 func (p pageSource) Retry(ctx context.Context, id string) (string, error) {
-	fresh, err := p.desk.Retry(ctx, id)
+	fresh, err := p.desk.Retry(byPerson(ctx), id)
 	return fresh, told(err)
 }
 
 func (p pageSource) Release(ctx context.Context, id string) error {
-	return told(p.desk.Release(ctx, id))
+	return told(p.desk.Release(byPerson(ctx), id))
 }
 
 func (p pageSource) Badge(ctx context.Context, listener, branch string) (run.State, error) {
@@ -249,7 +254,7 @@ func (p pageSource) Payload(ctx context.Context, id string) ([]byte, error) {
 }
 
 func (p pageSource) Replay(ctx context.Context, id string, listeners []string, dry bool) (web.Replay, error) {
-	receipt, err := p.desk.Replay(ctx, id, listeners, dry)
+	receipt, err := p.desk.Replay(byPerson(ctx), id, listeners, dry)
 	if err != nil {
 		return web.Replay{}, told(err)
 	}
@@ -309,7 +314,7 @@ func (p pageSource) Recent(ctx context.Context, name string, limit int) ([]web.R
 }
 
 func (p pageSource) Trigger(ctx context.Context, name string, t web.Trigger) (string, error) {
-	receipt, err := p.desk.Trigger(ctx, name, api.Trigger{Repo: t.Repo, Branch: t.Branch, Tag: t.Tag, SHA: t.SHA})
+	receipt, err := p.desk.Trigger(byPerson(ctx), name, api.Trigger{Repo: t.Repo, Branch: t.Branch, Tag: t.Tag, SHA: t.SHA})
 	if err != nil {
 		return "", told(err)
 	}
@@ -320,15 +325,15 @@ func (p pageSource) Trigger(ctx context.Context, name string, t web.Trigger) (st
 }
 
 func (p pageSource) Pause(ctx context.Context, name, by, note string) error {
-	return told(p.desk.Pause(ctx, name, api.Pause{By: by, Note: note}))
+	return told(p.desk.Pause(byPerson(ctx), name, api.Pause{By: by, Note: note}))
 }
 
 func (p pageSource) Resume(ctx context.Context, name string) error {
-	return told(p.desk.Resume(ctx, name))
+	return told(p.desk.Resume(byPerson(ctx), name))
 }
 
 func (p pageSource) Remove(ctx context.Context, name string, force bool) error {
-	return told(p.desk.Remove(ctx, name, force))
+	return told(p.desk.Remove(byPerson(ctx), name, force))
 }
 
 // deref is what a pointer of the API points to, or nothing.

@@ -59,7 +59,7 @@ func answer(w http.ResponseWriter, status int, body any) {
 
 // note logs what became of a delivery.
 func (s *Server) note(d event.Delivery, status string, more ...any) {
-	s.log.Info("delivery", append([]any{"id", d.ID, "event", d.Event, "status", status, "bytes", len(d.Body)}, more...)...)
+	s.log.Info("delivery", append([]any{"delivery", d.ID, "event", d.Event, "status", status, "bytes", len(d.Body)}, more...)...)
 }
 
 // noteRefusal logs a request that got no 2xx. What it calls itself is shown, as far as that is fit to be.
@@ -72,7 +72,7 @@ func (s *Server) noteRefusal(r *http.Request, err error) {
 	if status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	s.log.Log(r.Context(), level, "delivery refused", "id", shown(r.Header.Get("X-GitHub-Delivery")),
+	s.log.Log(r.Context(), level, "delivery refused", "delivery", shown(r.Header.Get("X-GitHub-Delivery")),
 		"event", shown(r.Header.Get("X-GitHub-Event")), "status", status, "bytes", r.ContentLength,
 		"from", r.RemoteAddr, "error", err)
 }

@@ -102,10 +102,10 @@ func (s *Server) forward(ctx context.Context, e spool.Entry, trouble *trouble) e
 	}
 	fault.Point("hooks.forwarded")
 	trouble.passed()
-	s.note(d, receipt.Status, "runs", len(receipt.Runs), "spooled_for", time.Since(d.ReceivedAt).Round(time.Millisecond).String())
+	s.note(d, receipt.Status, "runs", receipt.RunIDs(), "spooled_for", time.Since(d.ReceivedAt).Round(time.Millisecond).String())
 	if err := s.spool.Done(e); err != nil {
 		s.log.Error("a delivery that admin has cannot be removed from the spool: it will be handed in once more, and count once",
-			"id", d.ID, "error", err)
+			"delivery", d.ID, "error", err)
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func (s *Server) setAside(e spool.Entry, d event.Delivery, why error) error {
 	if err != nil {
 		return err
 	}
-	s.log.Error("admin refused a delivery from the spool: it is kept aside", "id", d.ID, "event", d.Event,
+	s.log.Error("admin refused a delivery from the spool: it is kept aside", "delivery", d.ID, "event", d.Event,
 		"bytes", len(d.Body), "file", path, "error", why)
 	return nil
 }

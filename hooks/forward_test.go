@@ -208,7 +208,7 @@ func TestForbiddenWaitsAndRefusedIsKeptAside(t *testing.T) {
 					t.Errorf("admin was asked for %v", got)
 				}
 				lines := s.log.with("admin refused a delivery")
-				if len(lines) != 1 || lines[0]["id"] != "bad" || lines[0]["error"] != "never this one" {
+				if len(lines) != 1 || lines[0]["delivery"] != "bad" || lines[0]["error"] != "never this one" {
 					t.Errorf("lines: %v, want one about it", lines)
 				}
 				if kept, err := os.ReadFile(lines[0]["file"].(string)); err != nil || !strings.HasSuffix(string(kept), push) {

@@ -185,7 +185,7 @@ func (s *Server) handOver(ctx context.Context, d event.Delivery) (api.Receipt, e
 		receipt, err := s.deliver(context.WithoutCancel(ctx), d, adminLimit)
 		if err == nil {
 			fault.Point("hooks.delivered")
-			s.note(d, receipt.Status, "runs", len(receipt.Runs))
+			s.note(d, receipt.Status, "runs", receipt.RunIDs())
 			return receipt, nil
 		}
 		if isFinal(err) {

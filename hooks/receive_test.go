@@ -144,7 +144,7 @@ func TestAccepts(t *testing.T) {
 	if got := len(s.log.with("delivery")); got != 7 {
 		t.Errorf("%d log lines, want one a delivery", got)
 	}
-	if got := s.log.with("delivery")[6]; got["id"] != "json" || got["event"] != "push" || got["status"] != "duplicate" || got["bytes"] != float64(len(push)) {
+	if got := s.log.with("delivery")[6]; got["delivery"] != "json" || got["event"] != "push" || got["status"] != "duplicate" || got["bytes"] != float64(len(push)) {
 		t.Errorf("the log line is %v", got)
 	}
 }

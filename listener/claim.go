@@ -224,7 +224,7 @@ func (l *Listener) giveBackCut(q *question) {
 // registration does not name it, to the same end.
 func (l *Listener) giveBack(ctx context.Context, claim *api.Claim, why string) {
 	ref := run.Ref{Run: claim.Run.ID, Attempt: claim.Attempt}
-	log := l.log.With("run", ref.Run, "attempt", ref.Attempt)
+	log := l.log.With("run", ref.Run, "attempt", ref.Attempt, "delivery", claim.Delivery.ID)
 	err := l.admin.try(ctx, log, "giving a run back", func(ctx context.Context) error {
 		_, err := l.opt.Admin.Finish(ctx, ref, api.Finish{Status: run.NotStarted, Reason: why})
 		return err

@@ -183,7 +183,7 @@ func (l *Listener) awaitReports(stop context.CancelFunc) {
 // sayWhatRuns names the runs that a stop waits for.
 func (l *Listener) sayWhatRuns() {
 	for _, a := range l.current() {
-		l.log.Info("takes nothing new; finishes a run", "run", a.ref.Run, "attempt", a.ref.Attempt)
+		l.log.Info("takes nothing new; finishes a run", "run", a.ref.Run, "attempt", a.ref.Attempt, "delivery", a.entry.Claim().Delivery.ID)
 	}
 }
 

@@ -193,7 +193,7 @@ func (p *poller) tell(ctx, looking context.Context, repo, ref string, before, no
 	err := p.l.admin.try(ctx, p.l.log, "handing in a push that was found", func(ctx context.Context) error {
 		receipt, err := p.l.opt.Admin.Polled(ctx, p.l.name, push)
 		if err == nil {
-			p.l.log.Info("found a push", "repo", repo, "ref", ref, "sha", push.SHA, "runs", len(receipt.Runs))
+			p.l.log.Info("found a push", "repo", repo, "ref", ref, "sha", push.SHA, "delivery", receipt.Delivery, "runs", receipt.RunIDs())
 		}
 		return err
 	})

@@ -58,7 +58,7 @@ func (l *Listener) tellNext(ctx context.Context, page string) error {
 		return err
 	}
 	newest.audience.Tell(l.storyOf(*t, page))
-	l.log.Info("tells of a run whose listener is gone", "run", t.Run.ID, "status", t.Run.Status)
+	l.log.Info("tells of a run whose listener is gone", "run", t.Run.ID, "attempt", t.Run.Attempt, "delivery", t.Run.Delivery, "status", t.Run.Status)
 	return l.opt.Admin.Told(ctx, t.Run.ID) // else it comes again, which does no harm
 }
 

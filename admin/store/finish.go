@@ -51,6 +51,7 @@ func attemptOver(ref run.Ref) error {
 type holding struct {
 	seq, ord      int64
 	id            string
+	delivery      string
 	listener      string
 	status        run.State
 	attempt       int
@@ -63,13 +64,13 @@ type holding struct {
 	onLost        string
 }
 
-const holdingColumns = `r.seq, r.ord, r.id, r.listener, r.status, r.attempt, r.cancel_by, r.cancel_why,
+const holdingColumns = `r.seq, r.ord, r.id, (SELECT d.id FROM deliveries d WHERE d.seq = r.delivery), r.listener, r.status, r.attempt, r.cancel_by, r.cancel_why,
 	a.attempt, a.status, a.instance, a.host, a.clock, a.limit_s, a.on_lost`
 
 func scanHolding(row scanner) (holding, error) {
 	var h holding
 	var by, why *string
-	err := row.Scan(&h.seq, &h.ord, &h.id, &h.listener, &h.status, &h.attempt, &by, &why,
+	err := row.Scan(&h.seq, &h.ord, &h.id, &h.delivery, &h.listener, &h.status, &h.attempt, &by, &why,
 		&h.ref.Attempt, &h.attemptStatus, &h.instance, &h.host, &h.clock, &h.limitS, &h.onLost)
 	if by != nil && why != nil {
 		h.cancel = &api.Cancel{By: *by, Why: *why}
@@ -198,7 +199,10 @@ func (tx *Tx) takeBack(h holding) error {
 	if err := legal(h.seq, run.Queued, run.Running); err != nil {
 		return err
 	}
-	return tx.moved(h.seq, `UPDATE runs SET status = 'running', slot = 1 WHERE seq = ? AND status = 'queued'`, h.seq)
+	if err := tx.one(h.seq, `UPDATE runs SET status = 'running', slot = 1 WHERE seq = ? AND status = 'queued'`, h.seq); err != nil {
+		return err
+	}
+	return tx.noteChange(h.seq) // it ends at once: nobody is told that it runs
 }
 
 // backToQueue makes a running run wait for its next attempt, in the place that it had. One that someone had
@@ -293,5 +297,8 @@ func (tx *Tx) showHeld() error {
 
 // freeSlot lets a lost run's slot go.
 func (tx *Tx) freeSlot(seq int64) error {
-	return tx.moved(seq, `UPDATE runs SET slot = NULL, held_clock = NULL, held_until = NULL WHERE seq = ? AND status = 'lost'`, seq)
+	if err := tx.one(seq, `UPDATE runs SET slot = NULL, held_clock = NULL, held_until = NULL WHERE seq = ? AND status = 'lost'`, seq); err != nil {
+		return err
+	}
+	return tx.noteChange(seq)
 }

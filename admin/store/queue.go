@@ -74,7 +74,7 @@ func (tx *Tx) enqueue(r *freshRun) error {
 		return err
 	}
 	tx.touch(r.matched.Listener)
-	tx.changed = append(tx.changed, Change{Run: r.id, Listener: r.matched.Listener, Status: run.Queued})
+	tx.changed = append(tx.changed, Change{Run: r.id, Listener: r.matched.Listener, Status: run.Queued, Step: true})
 	return nil
 }
 
@@ -158,27 +158,38 @@ func legal(seq int64, from, to run.State) error {
 	return nil
 }
 
-// moved runs an update that must change exactly one run, and notes the change.
+// moved runs an update that must bring exactly one run to another status, and notes the change.
 func (tx *Tx) moved(seq int64, query string, args ...any) error {
-	n, err := tx.exec(query, args...)
-	if err != nil {
+	if err := tx.one(seq, query, args...); err != nil {
 		return err
 	}
-	if n != 1 {
-		return fmt.Errorf("run %d is not in the state that it was read in", seq)
-	}
-	return tx.noteChange(seq)
+	return tx.note(seq, true)
 }
 
-// noteChange tells of a run as it is now.
-func (tx *Tx) noteChange(seq int64) error {
-	var c Change
-	var by, why, instance, host *string
-	_, err := tx.row([]any{&c.Run, &c.Listener, &c.Status, &c.Attempt, &by, &why, &instance, &host},
-		`SELECT r.id, r.listener, r.status, r.attempt, r.cancel_by, r.cancel_why, a.instance, a.host
-		FROM runs r LEFT JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt WHERE r.seq = ?`, seq)
+// one runs an update that must change exactly one run.
+func (tx *Tx) one(seq int64, query string, args ...any) error {
+	n, err := tx.exec(query, args...)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("run %d is not in the state that it was read in", seq)
+	}
+	return err
+}
+
+// noteChange tells of a run that is in the status in which it was.
+func (tx *Tx) noteChange(seq int64) error { return tx.note(seq, false) }
+
+// note tells of a run as it is now.
+func (tx *Tx) note(seq int64, step bool) error {
+	c := Change{Step: step}
+	var reason, by, why, instance, host *string
+	_, err := tx.row([]any{&c.Run, &c.Listener, &c.Delivery, &c.Status, &reason, &c.Attempt, &by, &why, &instance, &host},
+		`SELECT r.id, r.listener, d.id, r.status, r.reason, r.attempt, r.cancel_by, r.cancel_why, a.instance, a.host
+		FROM runs r JOIN deliveries d ON d.seq = r.delivery LEFT JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt WHERE r.seq = ?`, seq)
 	if err != nil {
 		return err
+	}
+	if reason != nil {
+		c.Reason = *reason
 	}
 	if by != nil && why != nil {
 		c.Cancel = &api.Cancel{By: *by, Why: *why}

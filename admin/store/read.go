@@ -222,13 +222,14 @@ func (s *Store) Attempt(ctx context.Context, ref run.Ref) (Held, error) {
 	if err == nil && !ok {
 		err = api.Errorf(404, api.NotFound, "there is no attempt %d of a run %q", ref.Attempt, ref.Run)
 	}
-	return Held{Ref: ref, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status,
+	return Held{Ref: ref, Delivery: h.delivery, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status,
 		Newest: h.attempt == ref.Attempt, Cancel: h.cancel}, err
 }
 
 // Held is an attempt and who has, or had, it.
 type Held struct {
 	Ref      run.Ref
+	Delivery string
 	Listener string
 	Instance string
 	Host     string
@@ -249,7 +250,7 @@ func (s *Store) Running(ctx context.Context) ([]Held, error) {
 	var list []Held
 	err := s.read(ctx, func(row scanner) error {
 		h, err := scanHolding(row)
-		list = append(list, Held{Ref: h.ref, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status, Newest: true, Cancel: h.cancel})
+		list = append(list, Held{Ref: h.ref, Delivery: h.delivery, Listener: h.listener, Instance: h.instance, Host: h.host, Status: h.attemptStatus, Run: h.status, Newest: true, Cancel: h.cancel})
 		return err
 	}, `SELECT `+holdingColumns+` FROM runs r JOIN attempts a ON a.run = r.seq AND a.attempt = r.attempt WHERE r.status = 'running'`)
 	return list, err

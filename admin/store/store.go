@@ -43,7 +43,10 @@ type Options struct {
 type Change struct {
 	Run      string
 	Listener string
+	Delivery string
 	Status   run.State
+	Step     bool   // the change has brought it to this status; otherwise something else about it has changed
+	Reason   string // for which it is in this status, where there is one
 	Attempt  int    // the newest attempt's number, 0 before the first
 	Instance string // who holds the attempt, and where; only while Status is run.Running
 	Host     string

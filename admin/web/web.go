@@ -5,6 +5,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,6 +118,14 @@ func (s *Server) secured(next http.Handler) http.Handler {
 	})
 }
 
+type personKey struct{}
+
+// PersonOf says who asks a Source for something, by the context that it is asked with.
+func PersonOf(ctx context.Context) Person {
+	person, _ := ctx.Value(personKey{}).(Person)
+	return person
+}
+
 // maxForm bounds what a form may send, in bytes.
 const maxForm = 64 << 10
 
@@ -130,7 +139,7 @@ func (s *Server) serve(p page, acts bool) http.Handler {
 			s.toLogin(w, r)
 			return
 		}
-		v := &visit{Server: s, w: w, r: r, person: person}
+		v := &visit{Server: s, w: w, r: r.WithContext(context.WithValue(r.Context(), personKey{}, person)), person: person}
 		if err == nil && acts && !person.MayAct {
 			err = &Refusal{http.StatusForbidden, "You may look, but not act: the token that you logged in with is a viewer's."}
 		}
