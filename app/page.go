@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"lightspeed/admin"
@@ -292,7 +294,7 @@ func (p pageSource) Listener(ctx context.Context, name string) (web.Listener, er
 
 func pageListener(l api.Listener) web.Listener {
 	own := web.Listener{
-		Name: l.Name, Says: l.Says, Revision: l.Revision, RegisteredAt: l.RegisteredAt, Connected: l.Connected,
+		Name: l.Name, Says: l.Says, Repos: names(l.Settings.Rules.Repos), Branches: names(l.Settings.Rules.Branches), Revision: l.Revision, RegisteredAt: l.RegisteredAt, Connected: l.Connected,
 		Concurrency: l.Settings.Concurrency, WhenBusy: l.Settings.WhenBusy, Queued: l.Queued, Running: l.Running, Held: l.Held,
 	}
 	if l.Paused != nil {
@@ -306,6 +308,11 @@ func pageListener(l api.Listener) web.Listener {
 		own.Machines = append(own.Machines, web.Machine{Host: i.Host, Connected: i.Connected, Outdated: i.Outdated, Via: i.Via, LastSeen: i.LastSeen, Waits: waits})
 	}
 	return own
+}
+
+// names are those of a filter's entries that are no patterns.
+func names(filter []string) []string {
+	return slices.DeleteFunc(slices.Clone(filter), func(one string) bool { return strings.ContainsAny(one, `*?+[]!\{}`) })
 }
 
 func (p pageSource) Recent(ctx context.Context, name string, limit int) ([]web.Recent, error) {

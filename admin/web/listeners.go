@@ -33,7 +33,7 @@ func (l listenerView) ListensFor() string {
 }
 
 // State says in a word whether the listener gets runs.
-func (l listenerView) State() string {
+func (l Listener) State() string {
 	switch {
 	case l.Paused != nil:
 		return "paused"
@@ -147,7 +147,7 @@ func branches(recent []Recent) []branchResult {
 type listenerPage struct {
 	layout
 	listenerView
-	Trigger Trigger // as it was filled in
+	Trigger offer
 	Badge   string
 }
 
@@ -173,6 +173,9 @@ func (v *visit) findListener() (listenerPage, error) {
 	}
 	p.Title, p.Live = plain(l.Name)+" · Listener · Lightspeed", "/live"
 	p.Badge = "/badge/" + url.PathEscape(l.Name) + ".svg"
+	if p.Trigger, err = v.offerFor(v.r.Context(), l); err != nil {
+		return p, err
+	}
 	if len(p.Bars) > 0 {
 		p.Icon = iconOf(p.Bars[len(p.Bars)-1].Status)
 	}

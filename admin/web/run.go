@@ -27,6 +27,7 @@ type runPage struct {
 	Steps      []step
 	Artifacts  []Artifact
 	Match      string
+	Waits      string // why it has not begun
 	Heading    string
 	CanCancel  bool
 	CanRetry   bool
@@ -60,6 +61,9 @@ func (v *visit) showRun() error {
 	p.CanRetry = v.person.MayAct && r.Status.Ended()
 	p.CanRelease = v.person.MayAct && r.SlotHeldUntil != nil
 	p.Match = v.matchOf(ctx, r.Run)
+	if r.Status == run.Queued {
+		p.Waits = v.waitsFor(ctx, r.Listener)
+	}
 	if p.Artifacts, err = v.source.Artifacts(ctx, r.ID); err != nil {
 		return err
 	}

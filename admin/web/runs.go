@@ -27,9 +27,9 @@ type runsPage struct {
 	Filtered bool
 	States   []run.State
 	Chips    []chip
-	Running  []Row // now; only on the first page
-	Waiting  []Row
-	Rows     []Row
+	Running  []listed // now; only on the first page
+	Waiting  []listed
+	Rows     []listed
 	Older    string // address of the next page
 	Newest   string // address of the first page, on another
 }
@@ -64,7 +64,7 @@ func (v *visit) findRuns(ctx context.Context, p *runsPage) error {
 	if p.Filter.Before == "" && p.Filter.Status == "" {
 		for _, now := range []struct {
 			state run.State
-			into  *[]Row
+			into  *[]listed
 		}{{run.Running, &p.Running}, {run.Queued, &p.Waiting}} {
 			f := p.Filter
 			f.Status, f.Limit = now.state, nowRuns
@@ -72,16 +72,16 @@ func (v *visit) findRuns(ctx context.Context, p *runsPage) error {
 			if err != nil {
 				return err
 			}
-			*now.into = page.Items
+			*now.into = v.list(ctx, page.Items)
 		}
 	}
 	page, err := v.source.Runs(ctx, p.Filter)
 	if err != nil {
 		return err
 	}
-	p.Rows = slices.DeleteFunc(page.Items, func(r Row) bool {
-		return slices.ContainsFunc(append(p.Running, p.Waiting...), func(other Row) bool { return other.ID == r.ID })
-	})
+	p.Rows = v.list(ctx, slices.DeleteFunc(page.Items, func(r Row) bool {
+		return slices.ContainsFunc(append(p.Running, p.Waiting...), func(other listed) bool { return other.ID == r.ID })
+	}))
 	if page.Next != "" {
 		p.Older = with(v.r.URL.Query(), "before", page.Next)
 	}

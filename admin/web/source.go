@@ -177,7 +177,8 @@ type Replay struct {
 // Listener is a listener and the machines that share it.
 type Listener struct {
 	Name                  string
-	Says                  string // what it listens for, in one sentence
+	Says                  string   // what it listens for, in one sentence
+	Repos, Branches       []string // those of its rules that are names, not patterns
 	Revision              int
 	RegisteredAt          time.Time
 	Connected             bool

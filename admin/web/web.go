@@ -159,11 +159,13 @@ func (v *visit) showError(err error) {
 		v.log.Error("page failed", "method", v.r.Method, "path", v.r.URL.Path, "err", err)
 	}
 	p := v.layout("Error", "")
-	p.Title, p.Icon = http.StatusText(refusal.Status)+" · Lightspeed", iconOf("")
+	word := http.StatusText(refusal.Status)
+	p.Title, p.Icon = word+" · Lightspeed", iconOf("")
 	_ = v.render(refusal.Status, "error.html", struct {
 		layout
 		*Refusal
-	}{p, refusal})
+		Word string
+	}{p, refusal, word})
 }
 
 // render answers with a page. It is made whole first, so that an error does not cut it off in the middle.
