@@ -48,7 +48,7 @@ var imports = map[string]string{
 
 // forTests is the same for packages that only tests, benchmarks and fault runs use; nothing above imports them.
 var forTests = map[string]string{
-	"fleet":                          "",
+	"fleet":                          "listener/process",
 	"crash":                          "",
 	"fanout":                         "",
 	"deploy":                         "",

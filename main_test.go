@@ -15,7 +15,7 @@ import (
 // TestMain puts the binary, built as it is shipped, before everything else in PATH.
 func TestMain(m *testing.M) { os.Exit(withProgram(m.Run)) }
 
-func withProgram(tests func() int) int {
+func withProgram(tests func() int) (code int) {
 	dir, err := os.MkdirTemp("", "lightspeed-script-")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -24,11 +24,19 @@ func withProgram(tests func() int) int {
 	if err == nil {
 		err = os.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}
+	var release func() error
+	if err == nil {
+		release, err = fleet.Enclose()
+	}
+	if err == nil {
+		code = tests()
+		err = release()
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	return tests()
+	return code
 }
 
 // TestScript runs the whole binary as people do: testdata/script/*.txtar, each headed by what it guards.

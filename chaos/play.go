@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"sync"
 	"time"
+
+	"lightspeed/fleet"
 )
 
 // options of one chaos run.
@@ -26,11 +29,16 @@ func (o options) settleTime() time.Duration {
 }
 
 // play does the whole: start, send and hurt, heal, wait, check.
-func play(ctx context.Context, o options, progress io.Writer) (report, error) {
+func play(ctx context.Context, o options, progress io.Writer) (_ report, err error) {
 	dir, err := os.MkdirTemp("", "lightspeed-chaos-")
 	if err != nil {
 		return report{}, err
 	}
+	release, err := fleet.Enclose()
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	fmt.Fprintf(progress, "chaos: seed %d, %s, %d deliveries, rabbit %v\n", o.seed, o.duration, o.deliveries, o.rabbit)
 	w, err := newWorld(ctx, o, dir)
 	if err != nil {
