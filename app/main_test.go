@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"strings"
@@ -19,6 +20,23 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func quiet() (Output, *lines) {
 	ready := &lines{more: make(chan struct{})}
 	return Output{Ready: ready, Notes: io.Discard, Log: slog.New(slog.DiscardHandler)}, ready
+}
+
+// patience bounds every wait for something that must come. It is long: a machine may be busy.
+const patience = 2 * time.Minute
+
+// until asks again and again until there is no error, and fails with the last one when that takes too long.
+func until(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("within %v it never came that %s: %v", patience, what, err)
+		}
+	}
 }
 
 // lines keeps what is written to it.
@@ -45,7 +63,7 @@ func (l *lines) String() string {
 // wait returns what follows prefix on its line, once there is such a line.
 func (l *lines) wait(t *testing.T, prefix string) string {
 	t.Helper()
-	over := time.After(2 * time.Minute)
+	over := time.After(patience)
 	for {
 		l.mu.Lock()
 		text, more := l.text.String(), l.more
@@ -81,5 +99,10 @@ func start(work func(Stop) error) *process {
 func (p *process) stop() error {
 	p.soon()
 	defer p.now()
-	return <-p.done
+	select {
+	case err := <-p.done:
+		return err
+	case <-time.After(patience):
+		return fmt.Errorf("it did not end within %v of being asked to", patience)
+	}
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,14 +131,15 @@ func (w *town) ended(id string) run.Run {
 	return r
 }
 
-// until looks again and again whether something holds, for at most 20 s.
+// until looks again and again whether something holds.
 func (w *town) until(what string, holds func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			w.t.Fatalf("within 20 s it never came that %s; messages: %+v; statuses: %+v", what, w.discord.Messages(), w.github.Statuses())
+	until(w.t, what, func() error {
+		if !holds() {
+			return fmt.Errorf("messages: %+v; statuses: %+v", w.discord.Messages(), w.github.Statuses())
 		}
-	}
+		return nil
+	})
 }
 
 // told waits until Discord has n messages and the last one's title ends with verb.

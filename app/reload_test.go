@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -79,7 +80,11 @@ func reloadingWith(t *testing.T, text, discord string) *world {
 func (w *world) reload(t *testing.T, text string) {
 	t.Helper()
 	swap(t, w.file, text)
-	w.asked <- syscall.SIGHUP
+	select {
+	case w.asked <- syscall.SIGHUP:
+	case <-time.After(patience):
+		t.Fatalf("within %v nobody took the signal to read the configs", patience)
+	}
 }
 
 // push hands in a delivery that is to lead to one run, and returns that.
@@ -97,18 +102,26 @@ func (w *world) push(t *testing.T, id, branch string) string {
 }
 
 // ended waits for the end of a run.
-func (w *world) ended(t *testing.T, id string) run.Run {
+func (w *world) ended(t *testing.T, id string) (r run.Run) {
 	t.Helper()
-	for {
-		r, err := w.client.Run(t.Context(), id)
-		if err != nil {
-			t.Fatal(err)
+	until(t, "run "+id+" ends", func() (err error) {
+		if r, err = w.client.Run(t.Context(), id); err == nil && !r.Status.Ended() {
+			err = fmt.Errorf("it is %s", r.Status)
 		}
-		if r.Status.Ended() {
-			return r
+		return err
+	})
+	return r
+}
+
+// begun waits until a run has printed something: at admin it runs before the listener has begun it.
+func (w *world) begun(t *testing.T, id string) {
+	t.Helper()
+	until(t, "run "+id+" begins", func() error {
+		if w.log(t, id) == "" {
+			return errors.New("it has printed nothing")
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return nil
+	})
 }
 
 // log is what a run has printed.
@@ -173,9 +186,12 @@ func TestHundredReloads(t *testing.T) {
 			t.Errorf("run %s was started %d times", id, begun)
 		}
 	}
-	for w.inForce(t) != 100 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	until(t, "the newest config holds", func() error {
+		if n := w.inForce(t); n != 100 {
+			return fmt.Errorf("version %d of 100 holds", n)
+		}
+		return nil
+	})
 	if l, err := w.client.Listener(t.Context(), "a"); err != nil || len(l.Instances) != 1 || !l.Connected || l.Queued+l.Running+l.Held > 0 {
 		t.Errorf("%+v, %v", l, err)
 	}
@@ -196,9 +212,7 @@ func TestSwapWhileARunGoesOn(t *testing.T) {
 	w := reloading(t, fmt.Sprintf(
 		`{"name": "a", "repos": ["me/a"], "exec": ["echo begun; while [ ! -e %s ]; do sleep 0.02; done", "echo $V"], "env": {"V": "old"}}`, gate))
 	first := w.push(t, "d1", "main")
-	for w.log(t, first) == "" {
-		time.Sleep(10 * time.Millisecond)
-	}
+	w.begun(t, first)
 	unwanted := w.push(t, "d2", "dev")
 	w.reload(t, `{"name": "a", "repos": ["me/a"], "branches": ["main"], "exec": "echo $V", "env": {"V": "new"}, "concurrency": 2, "share_cwd": true}`)
 	w.notes.wait(t, "lightspeed: a: works by its changed config; runs that are under way keep theirs")
@@ -234,9 +248,20 @@ func TestSwapOfWhoIsTold(t *testing.T) {
 	}
 	w := reloadingWith(t, told("while [ ! -e "+gate+" ]; do sleep 0.02; done", discord.Hook()), discord.API())
 	first := w.push(t, "d1", "main")
-	for len(discord.Messages()) == 0 {
-		time.Sleep(10 * time.Millisecond)
+	titles := func(title string, want int) {
+		t.Helper()
+		until(t, "Discord is told", func() error {
+			text := ""
+			for _, m := range discord.Messages() {
+				text += m.Embeds[0].Title + "\n"
+			}
+			if strings.Count(text, title) != want {
+				return fmt.Errorf("%q, want %d times %q", text, want, title)
+			}
+			return nil
+		})
 	}
+	titles("\n", 1)
 	w.reload(t, told("true", discord.Hook()))
 	w.notes.wait(t, "lightspeed: a: works by its changed config")
 	if err := os.WriteFile(gate, nil, 0o600); err != nil {
@@ -244,16 +269,7 @@ func TestSwapOfWhoIsTold(t *testing.T) {
 	}
 	w.ended(t, first)
 	w.ended(t, w.push(t, "d2", "main"))
-	titles := func() string {
-		text := ""
-		for _, m := range discord.Messages() {
-			text += m.Embeds[0].Title + "\n"
-		}
-		return text
-	}
-	for strings.Count(titles(), "passed") != 2 {
-		time.Sleep(10 * time.Millisecond)
-	}
+	titles("passed", 2)
 	if all := discord.Messages(); len(all) != 2 || all[0].Hook == all[1].Hook {
 		t.Errorf("told %+v", all)
 	}
@@ -276,9 +292,12 @@ func TestReload(t *testing.T) {
 	} {
 		w.reload(t, wrong.text)
 		w.notes.wait(t, "lightspeed: the configs have changed and are refused; the listeners go on as they are:")
-		for !strings.Contains(w.notes.String(), wrong.says) {
-			time.Sleep(10 * time.Millisecond)
-		}
+		until(t, "it says "+wrong.says, func() error {
+			if said := w.notes.String(); !strings.Contains(said, wrong.says) {
+				return fmt.Errorf("it said %q", said)
+			}
+			return nil
+		})
 	}
 	for _, name := range []string{"a", "b"} {
 		if l, err := w.client.Listener(t.Context(), name); err != nil || !l.Connected || l.Revision != 1 {
@@ -305,9 +324,7 @@ func TestListenerComesBack(t *testing.T) {
 	a := fmt.Sprintf(`{"name": "a", "repos": ["me/a"], "exec": "echo begun; while [ ! -e %s ]; do sleep 0.02; done"}`, gate)
 	w := reloading(t, a)
 	first := w.push(t, "d1", "main")
-	for w.log(t, first) == "" { // at admin it runs before the listener has begun it
-		time.Sleep(10 * time.Millisecond)
-	}
+	w.begun(t, first)
 	w.reload(t, `{"name": "b", "repos": ["me/b"], "exec": "true"}`)
 	w.notes.wait(t, "lightspeed: a: is gone from the configs: takes nothing new and finishes what runs: 1 run")
 	w.reload(t, a)
