@@ -53,8 +53,7 @@ func (p *painter) clean(line []byte) string {
 		if line[0] == 0x1b {
 			size, colour := sequence(line)
 			if colour {
-				b.Write(line[:size])
-				p.note(string(line[:size]))
+				p.note(&b, string(line[2:size-1]))
 			}
 			line = line[size:]
 			continue
@@ -69,9 +68,15 @@ func (p *painter) clean(line []byte) string {
 	return b.String()
 }
 
-// note remembers a colour for the lines that follow.
-func (p *painter) note(colour string) {
-	if inside := colour[2 : len(colour)-1]; inside == "" || strings.Trim(inside, "0") == "" {
+// note writes a colour, and remembers it for the lines that follow.
+func (p *painter) note(b *strings.Builder, parameters string) {
+	simple, ok := sixteen(parameters)
+	if !ok {
+		return
+	}
+	colour := "\x1b[" + simple + "m"
+	b.WriteString(colour)
+	if strings.Trim(simple, "0") == "" {
 		p.colours = ""
 	} else if p.colours += colour; len(p.colours) > maxColours {
 		p.colours = colour
@@ -126,7 +131,7 @@ func csi(line []byte) (size int, colour bool) {
 		switch c := line[at]; {
 		case c >= 0x40 && c <= 0x7e:
 			return at + 1, c == 'm' && plain && at < 64
-		case c >= '0' && c <= '9' || c == ';':
+		case c >= '0' && c <= '9' || c == ';' || c == ':':
 		case c < 0x20 || c > 0x7e:
 			return at, false
 		default:

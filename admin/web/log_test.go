@@ -93,7 +93,9 @@ func TestPainter(t *testing.T) {
 		{"\x1b]0;never ends", "0;never ends"},
 		{"ends in \x1b", "ends in "},
 		{"ends in \x1b[31", "ends in "},
-		{"\x1b[38;5;196mx\x1b[48;2;1;2;3my\x1b[m", `<span class="term-fgx196">x</span><span class="term-fgx196">y</span>`},
+		{"\x1b[38;5;196mx\x1b[48;2;1;2;3my\x1b[m", `<span class="term-fg31">x</span><span class="term-fg31 term-bg40">y</span>`},
+		{"\x1b[1;38:2::255:135:0mone", `<span class="term-fg33 term-fg1">one</span>`},
+		{"two\x1b[58;5;1mline\x1b[38;2;1mcut\x1b[0m", `<span class="term-fg33 term-fg1">twolinecut</span>`},
 		{"grüße 日本 👍", "grüße 日本 👍"},
 		{"", ""},
 	} {
