@@ -99,26 +99,13 @@ func (p *program) runTable(runs []run.Run) *table {
 	t := &table{head: []string{"RUN", "STATUS", "LISTENER", "REPOSITORY", "REF", "COMMIT", "QUEUED", "TOOK"}}
 	now := time.Now()
 	for _, r := range runs {
-		t.add(cell{r.ID, ""}, stateCell(r.Status), cell{r.Listener, ""}, cell{r.Repo, ""}, cell{shorten(refName(r), 40), ""},
+		t.add(cell{r.ID, ""}, stateCell(r.Status), cell{r.Listener, ""}, cell{r.Repo, ""}, cell{shorten(orDash(r.About()), 40), ""},
 			cell{orDash(shortSHA(text(r.SHA))), ""}, cell{ago(r.QueuedAt, now), dim}, cell{runTook(r, now), dim})
 	}
 	return t
 }
 
 func stateCell(s run.State) cell { return cell{string(s), stateColour(s)} }
-
-// refName is what a run is about, in a word: a branch, a tag, a pull request.
-func refName(r run.Run) string {
-	switch {
-	case r.PR != nil:
-		return fmt.Sprintf("#%d", *r.PR)
-	case r.Tag != nil:
-		return "tag " + *r.Tag
-	case r.Branch != nil:
-		return *r.Branch
-	}
-	return orDash(text(r.Ref))
-}
 
 func runTook(r run.Run, now time.Time) string {
 	switch {

@@ -131,7 +131,7 @@ func (w *watcher) show(runs []run.Run) error {
 
 // changeLine says of a run what it is now.
 func changeLine(r run.Run) string {
-	words := []string{time.Now().Format(time.TimeOnly), visible(r.ID), string(r.Status), visible(r.Listener), visible(r.Repo), visible(refName(r)), orDash(shortSHA(text(r.SHA)))}
+	words := []string{time.Now().Format(time.TimeOnly), visible(r.ID), string(r.Status), visible(r.Listener), visible(r.Repo), visible(orDash(r.About())), orDash(shortSHA(text(r.SHA)))}
 	if spent := runTook(r, time.Now()); spent != "" && r.Status.Ended() {
 		words = append(words, "in "+spent)
 	}

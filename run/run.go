@@ -1,7 +1,10 @@
 // Package run says what is done about an event: a Run, its Attempts, and the states that they may go through.
 package run
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // State is where a run or an attempt stands.
 type State string
@@ -68,6 +71,21 @@ type Run struct {
 	SlotHeldUntil *time.Time `json:"slot_held_until"`
 	Attempts      []Attempt  `json:"attempts"`
 	Notices       []Notice   `json:"notices"` // how telling people went, by target
+}
+
+// About is what a run is about, in a word: a branch, a tag, a pull request; empty where there is nothing of these.
+func (r Run) About() string {
+	switch {
+	case r.PR != nil:
+		return fmt.Sprintf("#%d", *r.PR)
+	case r.Tag != nil:
+		return "tag " + *r.Tag
+	case r.Branch != nil:
+		return *r.Branch
+	case r.Ref != nil:
+		return *r.Ref
+	}
+	return ""
 }
 
 // Attempt is one handing-out of a run to one listener. Its number is the fencing token: what an older

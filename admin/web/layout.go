@@ -64,7 +64,7 @@ var notices = map[string]string{
 var templates = func() map[string]*template.Template {
 	functions := template.FuncMap{
 		"shown": shown, "shownUpTo": shownUpTo, "plain": plain, "word": word, "status": status, "ago": ago, "took": took, "size": size,
-		"grouped": grouped, "ref": ref, "commit": commit, "webLink": webLink, "count": count, "segment": url.PathEscape, "segments": segments, "look": look,
+		"grouped": grouped, "commit": commit, "webLink": webLink, "count": count, "segment": url.PathEscape, "segments": segments, "look": look,
 		"value": func(p *string) string {
 			if p == nil {
 				return ""

@@ -55,7 +55,7 @@ func (v *visit) showRun() error {
 		return err
 	}
 	p.Heading = sign(r.Status) + " " + word(r.Status)
-	p.Title = p.Heading + " · " + plain(r.Listener+" "+ref(r.Run)) + " · Lightspeed"
+	p.Title = p.Heading + " · " + plain(r.Listener+" "+r.About()) + " · Lightspeed"
 	p.Icon = iconOf(r.Status)
 	p.CanCancel = v.person.MayAct && !r.Status.Ended() && r.CancelRequestedAt == nil
 	p.CanRetry = v.person.MayAct && r.Status.Ended()

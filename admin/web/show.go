@@ -158,21 +158,6 @@ func grouped(n int64) string {
 	return digits
 }
 
-// ref is what a run is about, in a word: a branch, a tag, a pull request.
-func ref(r run.Run) string {
-	switch {
-	case r.PR != nil:
-		return fmt.Sprintf("#%d", *r.PR)
-	case r.Tag != nil:
-		return "tag " + *r.Tag
-	case r.Branch != nil:
-		return *r.Branch
-	case r.Ref != nil:
-		return *r.Ref
-	}
-	return ""
-}
-
 // commit is a commit as people write it.
 func commit(sha *string) string {
 	if sha == nil {
