@@ -34,7 +34,8 @@ func (s *Server) Login(ctx context.Context, token string) (session string, until
 	return session, until, err == nil, err
 }
 
-// Visitor says whose session this is; ok is false when it is over. It ends with its token, too.
+// Visitor says whose session this is; ok is false when it is over. It ends with its token, too. The request that ctx
+// is of counts as one that has shown the token.
 func (s *Server) Visitor(ctx context.Context, session string) (who Visitor, ok bool, err error) {
 	id := sha256.Sum256([]byte(session))
 	one, ok, err := s.store.Session(ctx, id[:])
@@ -42,7 +43,10 @@ func (s *Server) Visitor(ctx context.Context, session string) (who Visitor, ok b
 		return who, false, err
 	}
 	kind, name := s.auth.byHash([sha256.Size]byte(one.Token))
-	return Visitor{Name: name, MayAct: kind&people != 0}, kind&readers != 0, nil
+	if ok = kind&readers != 0; ok {
+		s.opt.Known(ctx)
+	}
+	return Visitor{Name: name, MayAct: kind&people != 0}, ok, nil
 }
 
 // byHash says what kind of token has a hash, and its name. A look-up by a hash of the database's own tells nobody
