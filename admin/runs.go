@@ -10,7 +10,6 @@ import (
 	"lightspeed/admin/store"
 	"lightspeed/api"
 	"lightspeed/fault"
-	"lightspeed/logtime"
 	"lightspeed/run"
 )
 
@@ -295,9 +294,9 @@ func (s *Server) postLog(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
-	times, err := logtime.Parse(r.Header.Get(logtime.Header), offset, offset+int64(len(*chunk)))
+	times, err := timesOf(r, offset, *chunk)
 	if err != nil {
-		return badRequest("%s: %v", logtime.Header, err)
+		return err
 	}
 	fault.Point("admin.log.appending")
 	next, err := s.logs.append(ref, offset, *chunk, times)

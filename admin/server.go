@@ -79,7 +79,7 @@ type Server struct {
 	recovering chan struct{}       // holds one token while GitHub is asked for deliveries
 	arrival    time.Duration       // arrivalLimit
 	pruning    chan struct{}       // holds one token while things are pruned
-	chunks     chan struct{}       // slots for log chunks in memory
+	chunks     *slots              // for log chunks in memory
 	ticks      <-chan time.Time
 	stopping   context.Context // ends when calls that wait are to be answered
 	endWaits   context.CancelFunc
@@ -109,7 +109,7 @@ func New(opt Options) (*Server, error) {
 	}
 	s := &Server{
 		opt: opt, log: opt.Log, disk: fullDisk{log: opt.Log}, unlock: unlock, version: api.Version, hub: newHub(), leases: newLeases(opt.Lease),
-		bodies: semaphore.NewWeighted(bodyBudget), chunks: make(chan struct{}, maxChunks), pruning: make(chan struct{}, 1), recovering: make(chan struct{}, 1), arrival: arrivalLimit,
+		bodies: semaphore.NewWeighted(bodyBudget), chunks: newSlots(maxChunks), pruning: make(chan struct{}, 1), recovering: make(chan struct{}, 1), arrival: arrivalLimit,
 	}
 	s.stopping, s.endWaits = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opt.Metrics, s)

@@ -132,6 +132,9 @@ func (s *shipment) send(ctx context.Context, chunk []byte, times ...logtime.Reco
 	switch {
 	case err == nil:
 		fault.Point("listener.log.sent")
+		if next < s.offset+int64(len(chunk)) {
+			s.buf = nil // admin has answered before it had all: the call may still be reading it
+		}
 		s.offset = next
 		return true
 	case errors.As(err, &refused) && refused.Code == api.LogGap:
