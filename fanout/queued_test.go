@@ -1,13 +1,13 @@
 package fanout
 
 import (
-	"database/sql"
+	"os"
+	"os/exec"
 	"path/filepath"
-	"strings"
+	"strconv"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	_ "modernc.org/sqlite" // admin's database
 
 	"lightspeed/broker/rabbit/rabbittest"
 )
@@ -52,28 +52,10 @@ func TestHundredThousandQueued(t *testing.T) {
 // multiply copies the one queued run of a database until there are so many.
 func multiply(t *testing.T, path string, runs int) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	var list string
-	if err := db.QueryRow(`SELECT group_concat(name) FROM pragma_table_info('runs')`).Scan(&list); err != nil {
-		t.Fatal(err)
-	}
-	changed := map[string]string{"seq": "seq + i", "id": "id || 'n' || i", "cause": "'replay'", "ord": "ord + i"}
-	columns := strings.Split(list, ",")
-	values := make([]string, len(columns))
-	for i, column := range columns {
-		values[i] = column
-		if expression, ok := changed[column]; ok {
-			values[i] = expression
-		}
-	}
-	_, err = db.Exec(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
-		INSERT INTO runs (`+list+`) SELECT `+strings.Join(values, ", ")+` FROM runs, n`, runs-1)
-	if err != nil {
-		t.Fatal(err)
+	program := exec.Command("go", "run", "-trimpath", "./testdata/multiply", path, strconv.Itoa(runs))
+	program.Env = append(os.Environ(), "CGO_ENABLED=0") // as fleet builds: what it needs is there
+	if out, err := program.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", program.Args, err, out)
 	}
 }
 
@@ -87,15 +69,7 @@ type spy struct {
 
 func newSpy(t *testing.T, url, listener string) *spy {
 	t.Helper()
-	conn, err := amqp.Dial(url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	ch, err := conn.Channel()
-	if err != nil {
-		t.Fatal(err)
-	}
+	ch := channel(t, url)
 	copied, err := ch.QueueDeclare("", false, true, true, false, nil)
 	if err == nil {
 		err = ch.QueueBind(copied.Name, listener, "ls.jobs", false, nil)
