@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -40,6 +41,31 @@ func (t *table) print(w io.Writer, s style) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// width is how many columns of a terminal the table takes.
+func (t *table) width() int {
+	head := make([]cell, len(t.head))
+	for i, name := range t.head {
+		head[i].text = name
+	}
+	sum := -2
+	for _, width := range columnWidths(append([][]cell{head}, t.rows...)) {
+		sum += width + 2
+	}
+	return sum
+}
+
+// drop leaves out the column that has this head.
+func (t *table) drop(name string) {
+	i := slices.Index(t.head, name)
+	if i < 0 {
+		return
+	}
+	t.head = slices.Delete(t.head, i, i+1)
+	for n, row := range t.rows {
+		t.rows[n] = slices.Delete(row, i, i+1)
+	}
 }
 
 func columnWidths(rows [][]cell) []int {

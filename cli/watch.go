@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	urfave "github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -68,13 +69,15 @@ type watcher struct {
 	admin  *api.Client
 	filter api.RunFilter
 	seen   map[string]run.State // without a terminal: what was said of each run
-	drawn  int                  // with one: how many lines stand there
+	drawn  int                  // with one: how many lines stand there …
+	wide   int                  // … and how many columns it had then
 	away   bool
 }
 
 func (w *watcher) watch(ctx context.Context) error {
 	for {
-		w.filter.Limit = w.rows()
+		columns, rows := w.room()
+		w.filter.Limit = rows
 		page, err := w.admin.Runs(ctx, w.filter)
 		var unreachable *api.UnreachableError
 		switch {
@@ -87,7 +90,7 @@ func (w *watcher) watch(ctx context.Context) error {
 			return err
 		default:
 			w.away = false
-			if err := w.show(page.Items); err != nil {
+			if err := w.show(page.Items, columns); err != nil {
 				return err
 			}
 		}
@@ -97,23 +100,20 @@ func (w *watcher) watch(ctx context.Context) error {
 	}
 }
 
-// rows is how many runs there is room for.
-func (w *watcher) rows() int {
-	const usual = 20
-	file, ok := w.p.Stdout.(*os.File)
-	if !ok || !w.p.out.terminal {
-		return usual
+// room is how many columns a terminal has, and how many runs there is room for.
+func (w *watcher) room() (columns, rows int) {
+	columns, rows = 80, 20
+	if file, ok := w.p.Stdout.(*os.File); ok && w.p.out.terminal {
+		if width, height, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+			columns, rows = width, max(1, min(height-2, api.MaxLimit))
+		}
 	}
-	_, height, err := term.GetSize(int(file.Fd()))
-	if err != nil {
-		return usual
-	}
-	return max(1, min(height-2, api.MaxLimit))
+	return columns, rows
 }
 
-func (w *watcher) show(runs []run.Run) error {
+func (w *watcher) show(runs []run.Run, columns int) error {
 	if w.p.out.terminal {
-		return w.draw(runs)
+		return w.draw(runs, columns)
 	}
 	for i := len(runs) - 1; i >= 0; i-- {
 		r := runs[i]
@@ -150,26 +150,66 @@ func (w *watcher) forget(runs []run.Run) {
 	w.seen = kept
 }
 
-// draw puts the table where the one before stands, in one write: nothing flickers.
-func (w *watcher) draw(runs []run.Run) error {
+// narrow are the columns that a table of runs goes without, one after the other, where a terminal is too narrow.
+var narrow = []string{"COMMIT", "QUEUED", "REPOSITORY"}
+
+// draw puts the table where the one before stands, in one write: nothing flickers. Of the terminal it changes nothing
+// that somebody would have to set right again, since ^C ends this at any moment.
+func (w *watcher) draw(runs []run.Run, columns int) error {
 	var b strings.Builder
+	t := w.p.runTable(runs)
+	for i := 0; i < len(narrow) && t.width() > columns; i++ {
+		t.drop(narrow[i])
+	}
 	if len(runs) == 0 {
 		b.WriteString("no runs\n")
-	} else if err := w.p.runTable(runs).print(&b, w.p.out); err != nil {
+	} else if err := t.print(&b, w.p.out); err != nil {
 		return err
 	}
 	lines := strings.SplitAfter(b.String(), "\n")
 	lines = lines[:len(lines)-1]
 	var out strings.Builder
-	if w.drawn > 0 {
+	switch {
+	case w.drawn > 0 && columns < w.wide:
+		out.WriteString("\x1b[H\x1b[2J") // many terminals have made two lines of one: nobody knows where the first is
+	case w.drawn > 0:
 		fmt.Fprintf(&out, "\x1b[%dF", w.drawn) // up to the first line of the table
 	}
-	out.WriteString("\x1b[?7l") // a line that is too long is cut, and does not become two
 	for _, one := range lines {
-		out.WriteString("\x1b[K" + one)
+		out.WriteString("\x1b[K" + cutLine(one, columns))
 	}
-	out.WriteString("\x1b[?7h\x1b[J")
-	w.drawn = len(lines)
+	out.WriteString("\x1b[J")
+	w.drawn, w.wide = len(lines), columns
 	_, err := w.p.Stdout.Write([]byte(out.String()))
 	return err
+}
+
+// cutLine cuts a line of ours to the columns of a terminal: one that is longer would become two. Colours take none.
+func cutLine(line string, columns int) string {
+	var b strings.Builder
+	for len(line) > 0 {
+		if end := strings.IndexByte(line, 'm'); line[0] == 0x1b && end > 0 {
+			b.WriteString(line[:end+1])
+			line = line[end+1:]
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(line)
+		if r != '\n' {
+			columns -= mostColumns(r)
+		}
+		if columns >= 0 || r == '\n' {
+			b.WriteString(line[:size])
+		}
+		line = line[size:]
+	}
+	return b.String()
+}
+
+// mostColumns is how many columns of a terminal a character takes at most: those of the scripts of East Asia, which
+// begin at U+1100, and pictures take two (https://www.unicode.org/reports/tr11/).
+func mostColumns(r rune) int {
+	if r < 0x1100 {
+		return 1
+	}
+	return 2
 }

@@ -15,18 +15,18 @@ func TestDrawnAgainInPlace(t *testing.T) {
 	p := &program{System: System{Stdout: &out}, out: style{terminal: true}}
 	w := &watcher{p: p, seen: map[string]run.State{}}
 	runs := []run.Run{{ID: "b", Status: run.Queued, QueuedAt: time.Now(), Listener: "x\x1b[2J"}, {ID: "a", Status: run.Running, QueuedAt: time.Now()}}
-	if err := w.show(runs); err != nil {
+	if err := w.show(runs, 80); err != nil {
 		t.Fatal(err)
 	}
 	first := out.String()
-	if !strings.HasPrefix(first, "\x1b[?7l") {
+	if !strings.HasPrefix(first, "\x1b[KRUN") {
 		t.Errorf("the first table moves up: %q", first)
 	}
 	if strings.Contains(first, "\x1b[2J") || strings.Count(first, "\n") != 3 {
 		t.Errorf("the first table is %q", first)
 	}
 	out.Reset()
-	if err := w.show(runs[:1]); err != nil {
+	if err := w.show(runs[:1], 80); err != nil {
 		t.Fatal(err)
 	}
 	if second := out.String(); !strings.HasPrefix(second, "\x1b[3F") || !strings.HasSuffix(second, "\x1b[J") || strings.Count(second, "\n") != 2 || strings.Count(second, "\x1b[K") != 2 {
@@ -40,12 +40,12 @@ func TestWatchedWithoutATerminal(t *testing.T) {
 	w := &watcher{p: &program{System: System{Stdout: &out}}, seen: map[string]run.State{}}
 	r := run.Run{ID: "a", Status: run.Queued, Listener: "tests", Repo: "acme/web"}
 	for range 2 {
-		if err := w.show([]run.Run{r}); err != nil {
+		if err := w.show([]run.Run{r}, 80); err != nil {
 			t.Fatal(err)
 		}
 	}
 	r.Status = run.Passed
-	if err := w.show([]run.Run{r}); err != nil {
+	if err := w.show([]run.Run{r}, 80); err != nil {
 		t.Fatal(err)
 	}
 	if lines := strings.Split(strings.TrimSpace(out.String()), "\n"); len(lines) != 2 || !strings.Contains(lines[0], " a queued tests acme/web") || !strings.Contains(lines[1], " a passed tests acme/web") {
