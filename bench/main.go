@@ -41,11 +41,19 @@ func main() {
 	flag.StringVar(&b.root, "root", ".", "the module's folder")
 	flag.IntVar(&b.rounds, "rounds", 5, "rounds of each row; the median counts")
 	only := flag.String("only", "idle,start,rabbit,cpu,accept,output,watch", "rows to measure")
+	url := flag.String("read", "", "a stream to read, instead of measuring; of the row watch")
+	count := flag.Int("readers", 0, "how often it is read at once")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := b.run(ctx, strings.Split(*only, ",")); err != nil {
+	var err error
+	if *url != "" {
+		err = readers(ctx, *url, *count)
+	} else {
+		err = b.run(ctx, strings.Split(*only, ","))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}

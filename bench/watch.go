@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -124,33 +126,53 @@ func (s *set) running(ctx context.Context) (string, error) {
 	}
 }
 
-// lookAt opens streams of a run's log, as pages do. leave waits until each has been told that the run has ended.
+// lookAt opens streams of a run's log, as pages do, in a process of its own that gets only what time of the processors
+// nobody else wants: people look from other machines. leave waits until each has been told that the run has ended.
 func (s *set) lookAt(ctx context.Context, id string, count int) (leave func() error, err error) {
-	transport := &http.Transport{MaxIdleConnsPerHost: count}
-	client := &http.Client{Transport: transport}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	readers := exec.CommandContext(ctx, "chrt", "--idle", "0", self, "-read", s.adminURL+"/live?attempt=1&run="+id, "-readers", strconv.Itoa(count))
+	readers.Stderr = os.Stderr
+	out, err := readers.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := readers.Start(); err != nil {
+		return nil, err
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != allOpen {
+		return nil, errors.Join(fmt.Errorf("readers said %q", line), err, readers.Wait())
+	}
+	return readers.Wait, nil
+}
+
+// allOpen is what readers say once each has its stream.
+const allOpen = "open\n"
+
+// readers is the process that looks at a stream many times.
+func readers(ctx context.Context, url string, count int) error {
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: count}}
 	errs := make([]error, count)
 	var open, ended sync.WaitGroup
 	for i := range count {
 		open.Add(1)
-		ended.Go(func() {
-			errs[i] = s.read(ctx, client, id, open.Done)
-		})
+		ended.Go(func() { errs[i] = read(ctx, client, url, open.Done) })
 	}
 	open.Wait()
-	return func() error {
-		defer transport.CloseIdleConnections()
-		ended.Wait()
-		return errors.Join(errs...)
-	}, nil
+	fmt.Print(allOpen)
+	ended.Wait()
+	return errors.Join(errs...)
 }
 
 // read reads a stream to its end, which must have had lines. One that fell behind comes again where it was, as a page does.
-func (s *set) read(ctx context.Context, client *http.Client, id string, open func()) error {
+func read(ctx context.Context, client *http.Client, url string, open func()) error {
 	opened := sync.OnceFunc(open)
 	defer opened()
 	lines, at := 0, ""
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.adminURL+"/live?run="+id+"&attempt=1", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
