@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 
@@ -42,12 +43,15 @@ type batch struct {
 	Next  place  `json:"next"`
 }
 
-// message is an event for browsers, encoded.
-type message struct {
-	name string // "lines", "changed", "ended"
-	data []byte
-	next place // of lines: where one who gets this has come to
-}
+// message is an event for browsers, as it goes over the line
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html): encoded once, for however many get it.
+type message []byte
+
+// Messages that say only that something has happened.
+var (
+	changedMessage = message("event: changed\ndata: {}\n\n")
+	endedMessage   = message("event: ended\ndata: {}\n\n")
+)
 
 // feed sends what happens to one attempt to those who watch it.
 type feed struct {
@@ -185,11 +189,11 @@ func (p *pump) look(ctx context.Context) (more bool) {
 	if state := stateOf(r.Run); state != p.state {
 		p.state = state
 		if !first {
-			p.send(p.feed, message{name: "changed", data: []byte("{}")})
+			p.send(p.feed, changedMessage)
 		}
 	}
 	if p.over(r.Run) {
-		p.send(p.feed, message{name: "ended", data: []byte("{}")})
+		p.send(p.feed, endedMessage)
 		return false
 	}
 	return true
@@ -242,9 +246,10 @@ func (p *pump) lines(ctx context.Context) error {
 	return nil
 }
 
+// message tells of lines. Its id is the place that one who gets it has come to.
 func (b batch) message() message {
 	encoded, _ := json.Marshal(b) // it holds nothing that cannot be encoded
-	return message{name: "lines", data: encoded, next: b.Next}
+	return fmt.Appendf(nil, "id: %d-%d\nevent: lines\ndata: %s\n\n", b.Next.Line, b.Next.Offset, encoded)
 }
 
 // end is the place of the last line, when that has no end yet, and of the one after it otherwise.

@@ -41,7 +41,7 @@ func (v *visit) liveAll(ctx context.Context, out *stream) error {
 	for err := out.beat(); err == nil; {
 		select {
 		case <-changed:
-			err = out.send(message{name: "changed", data: []byte("{}")})
+			err = out.send(changedMessage)
 			pause(ctx, changePause)
 		case <-beat.C:
 			err = out.beat()
@@ -127,19 +127,14 @@ func (v *visit) number(key string) int64 {
 	return n
 }
 
-// stream sends events to a browser (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+// stream sends events to a browser.
 type stream struct {
 	w   http.ResponseWriter
 	out *http.ResponseController
 }
 
 func (s *stream) send(m message) error {
-	if m.name == "lines" {
-		if _, err := fmt.Fprintf(s.w, "id: %d-%d\n", m.next.Line, m.next.Offset); err != nil {
-			return err
-		}
-	}
-	if _, err := fmt.Fprintf(s.w, "event: %s\ndata: %s\n\n", m.name, m.data); err != nil {
+	if _, err := s.w.Write(m); err != nil {
 		return err
 	}
 	return s.out.Flush()
@@ -147,8 +142,5 @@ func (s *stream) send(m message) error {
 
 // beat sends a comment, which browsers pass over.
 func (s *stream) beat() error {
-	if _, err := fmt.Fprint(s.w, ":\n\n"); err != nil {
-		return err
-	}
-	return s.out.Flush()
+	return s.send(message(":\n\n"))
 }
