@@ -72,12 +72,15 @@ func (g *listeners) start(stop Stop) {
 	var drain context.CancelFunc
 	g.ctx, drain = context.WithCancel(context.Background())
 	g.mu.Lock()
+	var configs []config.Config
 	for _, m := range g.all {
+		configs = append(configs, m.config)
 		g.begin(m)
 	}
 	g.mu.Unlock()
 	var following sync.WaitGroup
 	if g.source != nil {
+		g.source.inForce(configs)
 		following.Go(func() { g.source.follow(g.ctx, g.reload) })
 	}
 	g.life.onStop("listeners", 0, func(context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"lightspeed/listener"
@@ -15,10 +16,11 @@ import (
 
 // Source is where the configs of a process come from, so that they can be read anew.
 type Source struct {
-	files []string
-	load  func() ([]config.Config, error)
-	asked <-chan os.Signal
-	seen  content // of the files, before they were loaded first
+	files   []string
+	secrets []string // files that the secrets of the configs in force stand in
+	load    func() ([]config.Config, error)
+	asked   <-chan os.Signal
+	seen    content // of the files, before they were loaded first
 }
 
 // NewSource returns the source of what load reads from files. Asked gets SIGHUP, that they be read at once. It is to
@@ -26,6 +28,17 @@ type Source struct {
 func NewSource(files []string, load func() ([]config.Config, error), asked <-chan os.Signal) *Source {
 	return &Source{files: files, load: load, asked: asked, seen: look(files)}
 }
+
+// inForce has the files watched, too, that the secrets of these configs stand in. What they held when they were read is
+// not known: those that are new here count as changed, and are read once more.
+func (s *Source) inForce(configs []config.Config) {
+	s.secrets = nil
+	for _, c := range configs {
+		s.secrets = append(s.secrets, c.SecretFiles...)
+	}
+}
+
+func (s *Source) look() content { return look(slices.Concat(s.files, s.secrets)) }
 
 // lookPeriod is how often the files are looked at. Looking, and not being told by the kernel, works wherever they are:
 // what an editor, git or a mounted ConfigMap puts in a file's place is another file behind the same path, and network
@@ -45,11 +58,11 @@ func (s *Source) follow(ctx context.Context, reload func(asked bool)) {
 		case <-ctx.Done():
 			return
 		case <-s.asked:
-			known = look(s.files)
+			known = s.look()
 			last = known
 			reload(true)
 		case <-ticks.C:
-			now := look(s.files)
+			now := s.look()
 			if now != known && now == last {
 				known = now
 				reload(false)
@@ -101,6 +114,7 @@ func (g *listeners) reload(asked bool) {
 		g.v.Log.Error("configs are refused; the listeners go on as they are", "err", err)
 		return
 	}
+	g.source.inForce(configs)
 	changed := g.change(configs)
 	if !changed && (g.refused || asked) && g.ctx.Err() == nil {
 		g.v.note("the configs are read and have no mistake; the listeners are as they were")

@@ -342,3 +342,25 @@ func TestListenerComesBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSecretFileIsWatched: a secret that is rotated in the file that it stands in reaches the next run, without a signal.
+func TestSecretFileIsWatched(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	write(t, key, "the-first-key")
+	w := reloading(t, `{"name": "a", "repos": ["*/*"], "exec": [["sh", "-c", "test \"$KEY\" = the-second-key"]], "secrets": {"KEY": {"file": "`+key+`"}}}`)
+	if r := w.ended(t, w.push(t, "before", "main")); r.Status != run.Failed {
+		t.Errorf("it is %s with the first key", r.Status)
+	}
+	swap(t, key, "the-second-key")
+	n := 0
+	until(t, "a run with the second key", func() error {
+		n++
+		if r := w.ended(t, w.push(t, fmt.Sprint("after-", n), "main")); r.Status != run.Passed {
+			return fmt.Errorf("it is %s", r.Status)
+		}
+		return nil
+	})
+	if err := w.stop(); err != nil {
+		t.Error(err)
+	}
+}

@@ -215,6 +215,7 @@ func TestAllKeys(t *testing.T) {
 			"STAGE": "live", "EMPTY": "", "http_proxy": "http://proxy:3128", "HTTP_PROXY": "http://proxy:3128",
 		},
 		PassEnv: []string{"SSH_AUTH_SOCK"}, ForkSecrets: true,
+ SecretFiles: []string{"../../testdata/config/good/discord-url"},
 		Timeout: 90 * time.Minute, Grace: 500 * time.Millisecond, LeaveBackground: true, Concurrency: 1000,
 		WhenBusy: "supersede", OnLost: "requeue", MaxWait: 48 * time.Hour, MaxLog: 1 << 30,
 		Lock: "gpu", LockFile: filepath.Join(folder, "locks/printer"),

@@ -59,6 +59,7 @@ func (l *listener) secretFile(key, path string, offset int) (secret.Value, bool)
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(filepath.Dir(l.file), path)
 	}
+	l.cfg.SecretFiles = append(l.cfg.SecretFiles, path)
 	info, err := os.Stat(path)
 	if err == nil && !info.Mode().IsRegular() {
 		l.wrong(offset, "", "%s: %s is not a regular file", key, path)
