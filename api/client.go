@@ -41,14 +41,24 @@ const maxAnswer = event.MaxPayload*4/3 + 2<<20
 func NewClient(base string, token secret.Value, client *http.Client) (*Client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, fmt.Errorf("admin %q is not an http or https address", base)
+		return nil, fmt.Errorf("admin %q is not an http or https address", withoutUser(base))
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return nil, fmt.Errorf("admin %q must be an address alone, without user, query or fragment", u.Redacted())
+		return nil, fmt.Errorf("admin %q must be an address alone, without user, query or fragment", withoutUser(base))
 	}
 	own := *client
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &own}, nil
+}
+
+// withoutUser is what may be shown of a text that was meant to be an address: it may hold a password, also where it cannot be
+// read as a URL, and tokens in its query.
+func withoutUser(address string) string {
+	if at := strings.LastIndexByte(address, '@'); at >= 0 {
+		address = "…" + address[at:]
+	}
+	address, _, _ = strings.Cut(address, "?")
+	return address
 }
 
 // Base returns admin's address.

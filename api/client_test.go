@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,5 +59,18 @@ func TestNoCallWaitsForEver(t *testing.T) {
 				t.Fatalf("%s still waits", name)
 			}
 		})
+	}
+}
+
+// What an address holds beside the address is not shown, when it is refused.
+func TestRefusedAddressesShowNoPassword(t *testing.T) {
+	for _, base := range []string{
+		"htps://ann:hunter2@ci.example.com", "https://ann:hunter2@ci.example.com", "https://ann:hunter2%@ci.example.com", "ann:hunter2@ci.example.com",
+		"https://ann:hunter2@", "https://ci.example.com/?token=hunter2", "ci.example.com?token=hunter2",
+	} {
+		_, err := NewClient(base, secret.Value{}, http.DefaultClient)
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%q: %v", base, err)
+		}
 	}
 }

@@ -239,6 +239,28 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// The cookie of a session never goes over a line that is not encrypted, once it was set over one that is.
+func TestCookieOfAnEncryptedLine(t *testing.T) {
+	t.Parallel()
+	s := serve(t, withTokens("only"))
+	for proto, want := range map[string]bool{"https": true, "http": false, "": false} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/login", strings.NewReader("token=only"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("X-Forwarded-Proto", proto)
+		answer, err := s.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if set := answer.Cookies(); len(set) != 1 || set[0].Secure != want || !set[0].HttpOnly || set[0].SameSite != http.SameSiteLaxMode {
+			t.Errorf("behind a proxy that says %q the cookie is %v", proto, set)
+		}
+	}
+}
+
 // TestSessionEndsWithItsToken restarts admin: a session stays, until its token is no longer one.
 func TestSessionEndsWithItsToken(t *testing.T) {
 	t.Parallel()

@@ -221,10 +221,10 @@ func (l *listener) githubURL(key string, v hujson.Value) {
 	}
 	u, err := url.Parse(text)
 	switch {
+	case strings.Contains(text, "@"): // nothing of it is shown: it may be no URL at all, and hold a password all the same
+		l.wrong(v.StartOffset, "the token goes into github_status_token", "%s: the URL must not hold a user or password", key)
 	case err != nil || u.Hostname() == "" || u.Scheme != "https" && u.Scheme != "http":
 		l.wrong(v.StartOffset, "", "%s: want %s, got %s", key, want, show(text))
-	case u.User != nil:
-		l.wrong(v.StartOffset, "the token goes into github_status_token", "%s: the URL must not hold a user or password", key)
 	case u.RawQuery != "" || u.Fragment != "":
 		l.wrong(v.StartOffset, "", `%s: the URL must not hold "?" or "#"`, key)
 	default:
