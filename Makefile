@@ -13,6 +13,8 @@ SEED     ?= $(shell date +%s)
 DURATION ?= 1m
 RABBIT   ?= true
 FUZZTIME ?= 20s
+# Some targets write and fsync files: in memory they try several times as much.
+FUZZTMP ?= $(firstword $(wildcard /dev/shm) /tmp)
 
 # Programs that the tests run, and those that the benchmarks run besides: the program, and the Debian package that it
 # comes from.
@@ -64,7 +66,7 @@ image: tools
 fuzz:
 	@$(GO) list ./... | while read -r package; do \
 	  for target in $$($(GO) test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
-	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
+	    TMPDIR=$(FUZZTMP) GOTMPDIR=/tmp $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" || exit 1; \
 	  done; \
 	done
 
