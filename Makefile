@@ -20,6 +20,7 @@ FUZZTMP ?= $(firstword $(wildcard /dev/shm) /tmp)
 # comes from.
 NEEDED       = git:git ssh:openssh-client sshd:openssh-server curl:curl openssl:openssl rabbitmq-server:rabbitmq-server promtool:prometheus systemd-analyze:systemd chromium:chromium npm:npm zsh:zsh fish:fish
 bench: NEEDED += webhook:webhook strace:strace
+screenshots: NEEDED += pngquant:pngquant
 image: NEEDED += buildah:buildah debootstrap:debootstrap
 
 .PHONY: all build test check tools screenshots bench chaos image release fuzz
@@ -72,3 +73,4 @@ fuzz:
 
 screenshots: tools
 	$(GO) test ./admin/web -run TestEveryPageForEveryone -count 1 -args -screenshots $(CURDIR)/docs/pictures
+	pngquant --force --strip --skip-if-larger --quality 80-100 --ext .png docs/pictures/*.png

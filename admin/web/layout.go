@@ -72,7 +72,7 @@ var templates = func() map[string]*template.Template {
 			return *p
 		},
 		"ptr":        func(t time.Time) *time.Time { return &t },
-		"shownLines": shownLines, "barsWidth": barsWidth,
+		"shownLines": shownLines, "picture": picture,
 	}
 	base := template.Must(template.New("").Funcs(functions).ParseFS(assets, "assets/layout.html", "assets/parts.html"))
 	all := map[string]*template.Template{}

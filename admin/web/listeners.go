@@ -48,13 +48,6 @@ func (l Listener) State() string {
 	return "away"
 }
 
-// bar is a run in a row of bars: the longer it took, the higher.
-type bar struct {
-	Recent
-	Height int // 3 to 24
-	Took   string
-}
-
 // branchResult is the newest result on a branch.
 type branchResult struct {
 	Branch string
@@ -96,36 +89,6 @@ func (v *visit) viewOf(ctx context.Context, l Listener) (listenerView, error) {
 	view.Bars, view.Branches = bars(recent), branches(recent)
 	return view, nil
 }
-
-// bars are recent runs from left to right, the newest last.
-func bars(recent []Recent) []bar {
-	var longest time.Duration
-	list := make([]bar, len(recent))
-	for i, r := range recent {
-		own := &list[len(recent)-1-i]
-		own.Recent = r
-		if r.StartedAt != nil {
-			longest = max(longest, r.FinishedAt.Sub(*r.StartedAt))
-			own.Took = " in " + spent(r.FinishedAt.Sub(*r.StartedAt))
-		}
-	}
-	for i := range list {
-		list[i].Height = 3
-		if b := list[i]; b.StartedAt != nil && longest > 0 {
-			list[i].Height = 3 + int(21*max(b.FinishedAt.Sub(*b.StartedAt), 0)/longest)
-		}
-	}
-	return list
-}
-
-// X is where a bar stands in its row.
-func (b bar) X(i int) int { return 5 * i }
-
-// Y is where a bar begins, from the top.
-func (b bar) Y() int { return 24 - b.Height }
-
-// barsWidth is how wide a row of bars is.
-func barsWidth(bars []bar) int { return 5*len(bars) - 1 }
 
 // maxBranches is how many branches a listener shows.
 const maxBranches = 8

@@ -26,13 +26,13 @@ import (
 
 // site is an admin that serves on loopback, with its page.
 type site struct {
-	*testing.T
+	testing.TB
 	url    string
 	client *api.Client
 	http   *http.Client // keeps cookies, and does not follow redirects
 }
 
-func serve(t *testing.T, change ...func(*app.AdminOptions)) *site {
+func serve(t testing.TB, change ...func(*app.AdminOptions)) *site {
 	t.Helper()
 	o := app.AdminOptions{Addr: "127.0.0.1:0", State: t.TempDir(), Lease: time.Hour}
 	for _, c := range change {
@@ -55,7 +55,7 @@ func serve(t *testing.T, change ...func(*app.AdminOptions)) *site {
 	if err != nil {
 		t.Fatalf("admin does not serve: %v", err)
 	}
-	s := &site{T: t, url: strings.TrimSpace(strings.TrimPrefix(ready, "ready admin "))}
+	s := &site{TB: t, url: strings.TrimSpace(strings.TrimPrefix(ready, "ready admin "))}
 	token := secret.Value{}
 	if len(o.AdminTokens) > 0 {
 		token = o.AdminTokens[0]
