@@ -34,7 +34,7 @@ type Config struct {
 
 	Secrets     map[string]secret.Value // variables set for the steps, masked in all that they print
 	ForkSecrets bool                    // pull requests from forks get Secrets and PassEnv, too
-	SecretFiles []string                // what {"file": …} names anywhere, below File where they are not absolute
+	SecretFiles []string                // paths of what {"file": …} names anywhere, relative where File is
 
 	// LeaveBackground lets processes go on that the steps leave running when they are done.
 	LeaveBackground bool
