@@ -225,12 +225,19 @@ func (s *Server) tick(ctx context.Context) {
 	expired, gone := s.leases.tick()
 	s.giveUp(ctx, expired)
 	s.allLeft(ctx, gone)
-	for more := true; more && ctx.Err() == nil; {
-		var err error
-		more, err = s.store.Expire(ctx)
+	s.endWaitsOf(ctx)
+}
+
+// expiries bounds how many transactions of one tick end waits that are over: leases, too, are to be looked at each second, however
+// many runs have waited for too long all at once. The rest comes with the next tick.
+const expiries = 10
+
+func (s *Server) endWaitsOf(ctx context.Context) {
+	for range expiries {
+		more, err := s.store.Expire(ctx)
 		s.report(err, "ending waits")
-		if err != nil {
-			break
+		if err != nil || !more {
+			return
 		}
 	}
 }

@@ -57,6 +57,7 @@ func TestPlans(t *testing.T) {
 		},
 		func() error { _, err := f.NewestResult(ctx, "web", "main"); return err },
 		func() error { _, err := f.Recent(ctx, "web", 10); return err },
+		func() error { _, err := f.ReceivedSince(ctx, time.Now(), 10); return err },
 		func() error { _, err := f.NextTelling(ctx, "web", "b"); return err },
 		func() error {
 			_, err := f.Prune(ctx, Retention{Runs: Limits{Count: 1}, Logs: Limits{Count: 1}, Payloads: Limits{Count: 1}}, false)

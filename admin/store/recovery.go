@@ -60,5 +60,8 @@ func (s *Store) SetRecovered(ctx context.Context, hook string, until time.Time) 
 
 // ReceivedSince lists the ids of deliveries that came in since a moment, the newest first, without triggers.
 func (s *Store) ReceivedSince(ctx context.Context, since time.Time, limit int) ([]string, error) {
-	return s.names(ctx, `SELECT id FROM deliveries WHERE received_at >= ? AND sha256 IS NOT NULL ORDER BY seq DESC LIMIT ?`, micros(since), limit)
+	return s.names(ctx, `SELECT id FROM (
+		SELECT seq, id FROM deliveries INDEXED BY deliveries_kept WHERE payload_pruned_at IS NULL AND received_at >= ?1 AND sha256 IS NOT NULL
+		UNION ALL SELECT seq, id FROM deliveries INDEXED BY deliveries_pruned WHERE payload_pruned_at IS NOT NULL AND received_at >= ?1 AND sha256 IS NOT NULL
+		) ORDER BY seq DESC LIMIT ?2`, micros(since), limit)
 }
