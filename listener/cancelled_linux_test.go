@@ -86,7 +86,7 @@ func TestManyCancelledRuns(t *testing.T) {
 		t.Errorf("children %v; files %v, and before %v", after.children, after.files, before.files)
 	}
 	if way, dir := process.EndsBy(); way == "cgroup" {
-		if left, _ := filepath.Glob(filepath.Join(dir, "lightspeed-many-*")); len(left) != 0 {
+		if left, _ := filepath.Glob(filepath.Join(dir, "lightspeed-many-*-"+instanceOf(t, state))); len(left) != 0 {
 			t.Errorf("cgroups are left: %v", left)
 		}
 	}

@@ -3,7 +3,6 @@ package process
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"runtime"
 	"testing"
@@ -15,13 +14,13 @@ import (
 // TestManyCancelledRunsLeaveNothing: no descriptor, goroutine or process, also of a child that left its session.
 func TestManyCancelledRunsLeaveNothing(t *testing.T) {
 	cancelled := func(mark string) {
-		tree, err := New(Options{Marks: []string{mark}, Output: io.Discard, Grace: func(error) time.Duration { return time.Minute }})
+		ctx, cancel := context.WithCancel(t.Context())
+		tree, err := New(Options{Marks: []string{mark}, Output: written(cancel), Grace: func(error) time.Duration { return time.Minute }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		tree.opt.Started = func(ID) { cancel() }
-		result := tree.Run(ctx, Command{Argv: []string{"/bin/sh", "-c", "setsid sleep 600 & sleep 600"}, Dir: "/", Env: []string{mark, "PATH=" + defaultPath}})
+		left := "setsid sh -c 'echo has left; exec sleep 600' & sleep 600"
+		result := tree.Run(ctx, Command{Argv: []string{"/bin/sh", "-c", left}, Dir: "/", Env: []string{mark, "PATH=" + defaultPath}})
 		if !result.Stopped {
 			t.Fatalf("got %+v", result)
 		}
@@ -46,6 +45,14 @@ func TestManyCancelledRunsLeaveNothing(t *testing.T) {
 	if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); !errors.Is(err, unix.ECHILD) {
 		t.Errorf("a child is left: %v", err)
 	}
+}
+
+// written is called when something is written to it.
+type written func()
+
+func (w written) Write(p []byte) (int, error) {
+	w()
+	return len(p), nil
 }
 
 func openDescriptors(t *testing.T) int {
