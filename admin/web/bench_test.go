@@ -56,7 +56,7 @@ func (s *site) benchGet(path string) {
 // addFinished puts runs that have ended into the database of an admin at rest, as many for each delivery.
 func (s *site) addFinished(path string) {
 	s.Helper()
-	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)")
+	db, err := sql.Open("sqlite", path+"?_pragma=busy_timeout(60000)&_pragma=synchronous(off)&_pragma=cache_size(-400000)")
 	if err != nil {
 		s.Fatal(err)
 	}
