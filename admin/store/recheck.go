@@ -120,21 +120,31 @@ func (tx *Tx) sameMatch(listener string, matchID int64) error {
 }
 
 // Judged notes that all of a listener's runs that wait have been matched by the rules named by matchID. It
-// reports false when a run has come back to the queue meanwhile.
+// reports false when a run has come back to the queue meanwhile. All runs that wait are looked at, which may be many:
+// that is read beside the writer, and the writer only asks whether anything came back since.
 func (s *Store) Judged(ctx context.Context, listener string, matchID int64) (bool, error) {
-	var done bool
-	err := s.do(ctx, func(tx *Tx) error {
-		done = false
-		if err := tx.sameMatch(listener, matchID); err != nil {
-			return err
-		}
-		stale, err := tx.row([]any{new(int64)}, `SELECT seq FROM runs INDEXED BY runs_queue WHERE listener = ? AND slot = 0 AND match_id <> ? LIMIT 1`, listener, matchID)
-		if stale || err != nil {
-			return err
-		}
-		done = true
-		_, err = tx.exec(`DELETE FROM rechecks WHERE listener = ?`, listener)
+	before := s.stale.Load()
+	var left, done bool
+	err := s.readRow(ctx, []any{&left}, `SELECT EXISTS (SELECT 1 FROM runs INDEXED BY runs_queue WHERE listener = ? AND slot = 0 AND match_id <> ?)`, listener, matchID)
+	if left || err != nil {
+		return false, err
+	}
+	err = s.do(ctx, func(tx *Tx) (err error) {
+		done, err = tx.judged(listener, matchID, before)
 		return err
 	})
 	return done, err
+}
+
+// judged ends the check of a listener, unless a run has come back to a queue since the store's stale was before: by an
+// earlier commit, or in this one.
+func (tx *Tx) judged(listener string, matchID, before int64) (done bool, err error) {
+	if err := tx.sameMatch(listener, matchID); err != nil {
+		return false, err
+	}
+	if tx.stale || tx.w.store.stale.Load() != before {
+		return false, nil
+	}
+	_, err = tx.exec(`DELETE FROM rechecks WHERE listener = ?`, listener)
+	return err == nil, err
 }

@@ -90,6 +90,40 @@ func (f *fixture) recheck(listener string, matchID int64, no func(r StaleRun) st
 	}
 }
 
+// A run that comes back to its queue in the commit that would end the check of its listener, or just before it, is not
+// forgotten: it would hold its queue up for good.
+func TestRunThatComesBackAsTheCheckEnds(t *testing.T) {
+	f := open(t)
+	l := f.listen("web", "i1")
+	id := f.accept(pushed("1", "2"), l.matched())
+	ref := l.claim()
+	l.reg.Revision, l.reg.Settings.Rules.Branches = 2, []string{"main"}
+	l.register()
+	m := l.matched()
+	before := f.stale.Load()
+	var done bool
+	err := f.do(t.Context(), func(tx *Tx) error {
+		h, err := tx.held(ref)
+		if err == nil {
+			err = tx.finish(h, api.Finish{Status: run.NotStarted})
+		}
+		if err == nil {
+			done, err = tx.judged("web", m.MatchID, before)
+		}
+		return err
+	})
+	if err != nil || done {
+		t.Errorf("in one commit: %v, %v", done, err)
+	}
+	if err := f.do(t.Context(), func(tx *Tx) (err error) { done, err = tx.judged("web", m.MatchID, before); return err }); err != nil || done {
+		t.Errorf("in the next commit: %v, %v", done, err)
+	}
+	f.recheck("web", m.MatchID, func(StaleRun) string { return "" })
+	if ref := l.claim(); ref.Run != id || ref.Attempt != 2 {
+		t.Errorf("claimed %v", ref)
+	}
+}
+
 func TestRunsAreMatchedAgain(t *testing.T) {
 	f := open(t)
 	l := f.listen("web", "i1", func(s *api.Settings) { s.Concurrency = 2 })

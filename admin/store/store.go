@@ -77,7 +77,8 @@ type Store struct {
 	commits    atomic.Int64
 
 	rechecks  chan struct{}
-	readStmts sync.Map // SQL text → *sql.Stmt
+	stale     atomic.Int64 // commits after which runs that wait were to be matched again
+	readStmts sync.Map     // SQL text → *sql.Stmt
 	preparing sync.Mutex
 	views     chan struct{} // has room for maxReaders
 }

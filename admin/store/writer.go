@@ -201,6 +201,7 @@ func (tx *Tx) commit() error {
 		s.opt.Committed(tx.changed)
 	}
 	if tx.stale {
+		s.stale.Add(1)
 		s.signalRecheck()
 	}
 	s.waiting.answer(tx)
