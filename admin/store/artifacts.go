@@ -16,16 +16,8 @@ func (s *Store) KeepsArtifacts(ctx context.Context, ref run.Ref, bytes int64) er
 	})
 }
 
-// pruneArtifacts leaves those alone that their listener may still complete, as pruneLog does.
-func (tx *Tx) pruneArtifacts(t thing) (bool, error) {
-	n, err := tx.exec(`UPDATE attempts SET artifacts_pruned_at = ? WHERE run = ? AND attempt = ? AND artifacts_pruned_at IS NULL AND status NOT IN ('running', 'lost')`,
-		micros(tx.now), t.seq, t.attempt)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	_, err = tx.exec(`INSERT INTO removals (run, attempt, log, artifacts) SELECT id, ?, 0, 1 FROM runs WHERE seq = ? ON CONFLICT DO UPDATE SET artifacts = 1`, t.attempt, t.seq)
-	return true, err
-}
+// pruneArtifacts forgets what an attempt kept.
+func (tx *Tx) pruneArtifacts(t thing) (bool, error) { return tx.pruneFiles(t, "artifacts") }
 
 // Removal is an attempt of which files are to be deleted.
 type Removal struct {

@@ -233,14 +233,19 @@ func (tx *Tx) pruneRun(t thing) (bool, error) {
 	return true, err
 }
 
-// pruneLog leaves logs alone that their listener may still complete: those of running and of lost attempts.
-func (tx *Tx) pruneLog(t thing) (bool, error) {
-	n, err := tx.exec(`UPDATE attempts SET log_pruned_at = ? WHERE run = ? AND attempt = ? AND log_pruned_at IS NULL AND status NOT IN ('running', 'lost')`,
+// pruneLog forgets an attempt's log.
+func (tx *Tx) pruneLog(t thing) (bool, error) { return tx.pruneFiles(t, "log") }
+
+// pruneFiles has files of an attempt deleted: its "log" or its "artifacts". It leaves those alone that their listener may
+// still complete: of running and of lost attempts.
+func (tx *Tx) pruneFiles(t thing, what string) (bool, error) {
+	n, err := tx.exec(`UPDATE attempts SET `+what+`_pruned_at = ? WHERE run = ? AND attempt = ? AND `+what+`_pruned_at IS NULL AND status NOT IN ('running', 'lost')`,
 		micros(tx.now), t.seq, t.attempt)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	_, err = tx.exec(`INSERT INTO removals (run, attempt, log, artifacts) SELECT id, ?, 1, 0 FROM runs WHERE seq = ? ON CONFLICT DO UPDATE SET log = 1`, t.attempt, t.seq)
+	_, err = tx.exec(`INSERT INTO removals (run, attempt, log, artifacts) SELECT id, ?1, ?2 = 'log', ?2 = 'artifacts' FROM runs WHERE seq = ?3
+		ON CONFLICT DO UPDATE SET `+what+` = 1`, t.attempt, what, t.seq)
 	return true, err
 }
 
