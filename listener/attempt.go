@@ -50,7 +50,7 @@ func (l *Listener) begin(ctx, reporting context.Context, claim *api.Claim, by *e
 	files := filesList(e)
 	entry, err := l.journal.Begin(*claim, files, by.config.MaxLog)
 	if err != nil {
-		l.log.Error("run is not started: it cannot be written down", "run", claim.Run.ID, "attempt", claim.Attempt, "err", err)
+		l.log.Error("run is not started: it cannot be written down", "run", claim.Run.ID, "attempt", claim.Attempt, "delivery", claim.Delivery.ID, "err", err)
 		l.giveBack(ctx, claim, "the listener could not write its journal")
 		l.freeLocks()
 		l.awaitDisk(ctx)
