@@ -10,7 +10,7 @@ import (
 // imports is the table of who may import whom, of ours. What things are (event, run, match) knows nothing of how
 // they are stored or shown; the three roles never import each other: they talk over HTTP, also in `up`.
 var imports = map[string]string{
-	"":           "cli",
+	"":           "cli secret",
 	"cli":        "app api event logtime run match notify secret suggest listener/config",
 	"app":        "admin admin/store admin/web api broker broker/embedded broker/rabbit event hooks listener listener/checkout listener/config logtime match metric notify notify/discord run secret redelivery",
 	"event":      "",

@@ -6,6 +6,10 @@ import (
 	"os"
 
 	"lightspeed/cli"
+	"lightspeed/secret"
 )
 
-func main() { os.Exit(cli.Main(os.Args, cli.OS())) }
+func main() {
+	secret.Conceal()
+	os.Exit(cli.Main(os.Args, cli.OS()))
+}
