@@ -1,10 +1,12 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,16 +43,17 @@ func launch(program string, argv []string, attr *os.ProcAttr) (*os.Process, erro
 }
 
 func reapCommand(p *os.Process) (*os.ProcessState, error) {
-	awaitEnd(p)
+	awaitEnd(context.Background(), p)
 	state, err := p.Wait()
 	commands.pids.Delete(p.Pid)
 	return state, err
 }
 
-// awaitEnd waits for a process in Go's poller, where the system can tell that one of its end. Process.Wait would keep a
-// thread in the kernel, and the runtime look after that thread all the time that a short command runs.
-func awaitEnd(p *os.Process) {
-	_ = p.WithHandle(func(handle uintptr) { // without one, Wait waits
+// awaitEnd waits for a process in Go's poller, and reports whether it has ended: false when ctx ends before, or where the
+// system cannot tell the poller. Process.Wait would keep a thread in the kernel, and the runtime look after that thread
+// all the time that a short command runs.
+func awaitEnd(ctx context.Context, p *os.Process) (ended bool) {
+	_ = p.WithHandle(func(handle uintptr) {
 		fd, err := unix.FcntlInt(handle, unix.F_DUPFD_CLOEXEC, 0)
 		if err != nil {
 			return
@@ -58,13 +61,21 @@ func awaitEnd(p *os.Process) {
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, unix.O_NONBLOCK)
 		file := os.NewFile(uintptr(fd), "process")
 		defer file.Close()
-		if conn, err := file.SyscallConn(); err == nil {
-			_ = conn.Read(func(fd uintptr) bool {
-				n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
-				return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
-			})
+		defer context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Now()) })()
+		conn, err := file.SyscallConn()
+		if err != nil {
+			return
+		}
+		look := func(uintptr) (known bool) {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			ended = n > 0
+			return ended || err != nil && !errors.Is(err, unix.EINTR)
+		}
+		if conn.Read(look) != nil {
+			look(handle) // at its limit nobody looks, and it may have ended
 		}
 	})
+	return ended
 }
 
 // start starts a command and remembers it. Until it is waited for, its id is its own.

@@ -82,12 +82,15 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 	if err != nil {
 		return Result{ExitCode: -1, Err: err}
 	}
-	ended := make(chan Result, 1)
-	go func() { ended <- t.family.wait(p) }()
 	t.keepGuard(p.Pid)
 	if t.opt.Started != nil {
 		t.opt.Started(id)
 	}
+	if awaitEnd(ctx, p) {
+		return t.family.wait(p)
+	}
+	ended := make(chan Result, 1)
+	go func() { ended <- t.family.wait(p) }()
 	select {
 	case r := <-ended:
 		return r
