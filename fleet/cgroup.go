@@ -25,7 +25,7 @@ func Enclose() (release func() error, err error) {
 		return func() error { return nil }, nil
 	}
 	dir := filepath.Join(home, fmt.Sprintf("lightspeed-fleet-%d", os.Getpid()))
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := errors.Join(clear(dir), os.Mkdir(dir, 0o755)); err != nil { // one that was killed may have had our pid
 		return nil, err
 	}
 	delegate(home, dir)
