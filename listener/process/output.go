@@ -49,7 +49,10 @@ func (p *pipeline) collect() {
 		if errors.Is(err, unix.EAGAIN) {
 			n, err = p.await(buf[:])
 		}
-		if n == 0 || err != nil {
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			continue
+		case n == 0 || err != nil:
 			p.held = err != nil
 			return
 		}
@@ -60,17 +63,22 @@ func (p *pipeline) collect() {
 	}
 }
 
-// await is pass, once there is something.
+// await is pass, once there is something. Where Go's poller cannot wait, as when this process has no descriptor left, it
+// returns EAGAIN now and then: whoever prints must not be held up for that.
 func (p *pipeline) await(buf []byte) (n int, err error) {
-	conn, err := p.watch()
-	if err != nil {
-		return 0, err
-	}
-	waited := conn.Read(func(uintptr) bool {
+	pass := func(uintptr) bool {
 		n, err = p.pass(buf)
 		return !errors.Is(err, unix.EAGAIN)
-	})
-	return n, errors.Join(waited, err)
+	}
+	if conn, err := p.watch(); err == nil && conn.Read(pass) == nil {
+		return n, err
+	}
+	if !pass(0) {
+		if _, failed := unix.Poll([]unix.PollFd{{Fd: int32(p.read), Events: unix.POLLIN}}, int(longestPoll.Milliseconds())); failed != nil {
+			time.Sleep(longestPoll)
+		}
+	}
+	return n, err
 }
 
 // watch makes the pipe known to Go's poller.

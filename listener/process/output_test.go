@@ -3,6 +3,8 @@ package process
 import (
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // counter counts what it is given, and in how many pieces.
@@ -72,5 +74,37 @@ func TestGivenUp(t *testing.T) {
 	p.say("another") // a closed pipe is not read
 	if !p.held || out.bytes != len("printed\nown line\nanother\n") {
 		t.Errorf("held: %v; %d bytes came", p.held, out.bytes)
+	}
+}
+
+// TestNoDescriptorLeft: who prints is read all the same when this process can open nothing more.
+func TestNoDescriptorLeft(t *testing.T) {
+	read, write, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out counter
+	p := newPipeline(read, &out)
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 1, Max: limit.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+	go p.collect()
+	go func() {
+		defer write.Close()
+		_, _ = write.Write(make([]byte, 2*pipeSize)) // more than the pipe holds
+	}()
+	select {
+	case <-p.eof:
+	case <-time.After(20 * time.Second):
+		t.Fatal("it is not read to its end")
+	}
+	p.close()
+	if p.held || out.bytes != 2*pipeSize {
+		t.Errorf("held: %v; %d bytes came, want %d", p.held, out.bytes, 2*pipeSize)
 	}
 }
