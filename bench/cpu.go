@@ -1,15 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cpuCount is how many runs a round of the cpu row takes.
@@ -88,24 +87,14 @@ func plainCPU() (time.Duration, error) {
 	return (after - before) / cpuCount, err
 }
 
-// cpuOf is the time that a process, without its children, has had of all processors.
+// cpuOf is the time that a process, without its children, has had of all processors: the clock that the kernel keeps of it,
+// since the times in /proc count in hundredths of a second
+// (https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html makes the clock's id like this).
 func cpuOf(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	const scheduled = 2
+	var spent unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduled), &spent); err != nil {
+		return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
 	}
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const user, system, ticks = 11, 12, 100 // https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
-	if len(fields) <= system {
-		return 0, fmt.Errorf("/proc/%d/stat: %w", pid, syscall.EINVAL)
-	}
-	var sum time.Duration
-	for _, field := range fields[user : system+1] {
-		n, err := strconv.Atoi(string(field))
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(n) * time.Second / ticks
-	}
-	return sum, nil
+	return time.Duration(spent.Nano()), nil
 }
