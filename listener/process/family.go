@@ -31,7 +31,7 @@ var commands = struct {
 	pids sync.Map // int → struct{}
 }{}
 
-// launch starts a process that someone is going to wait for, by reapCommand.
+// launch starts a process that someone is going to wait for, by awaitEnd and reapCommand.
 func launch(program string, argv []string, attr *os.ProcAttr) (*os.Process, error) {
 	commands.RLock()
 	defer commands.RUnlock()
@@ -43,7 +43,6 @@ func launch(program string, argv []string, attr *os.ProcAttr) (*os.Process, erro
 }
 
 func reapCommand(p *os.Process) (*os.ProcessState, error) {
-	awaitEnd(context.Background(), p)
 	state, err := p.Wait()
 	commands.pids.Delete(p.Pid)
 	return state, err
@@ -103,6 +102,12 @@ func (f *family) gone() bool {
 
 // wait waits for a command's own process.
 func (f *family) wait(p *os.Process) Result {
+	awaitEnd(context.Background(), p)
+	return f.reap(p)
+}
+
+// reap takes the result of a command's own process. It blocks a thread while that runs.
+func (f *family) reap(p *os.Process) Result {
 	state, err := reapCommand(p)
 	f.mu.Lock()
 	if f.running == p.Pid {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -88,5 +89,6 @@ func (g *guard) follow(group int) { _, _ = g.input.WriteString(strconv.Itoa(grou
 func (g *guard) dismiss() {
 	_, _ = g.input.WriteString("end\n")
 	_ = g.input.Close()
+	awaitEnd(context.Background(), g.process)
 	_, _ = reapCommand(g.process)
 }

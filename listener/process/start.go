@@ -109,14 +109,14 @@ func lookUp(c Command) (string, error) {
 }
 
 func executable(file string) error {
-	info, err := os.Stat(file)
-	if err != nil {
+	if err := unix.Access(file, unix.X_OK); err != nil { // of most folders in PATH that is all there is to ask
 		return err
 	}
-	if info.IsDir() {
-		return syscall.EISDIR
+	info, err := os.Stat(file)
+	if err == nil && info.IsDir() {
+		err = syscall.EISDIR
 	}
-	return unix.Access(file, unix.X_OK)
+	return err
 }
 
 // pathOf returns the value of the last PATH in env, which is the one that counts.

@@ -87,7 +87,7 @@ func (t *Tree) Run(ctx context.Context, c Command) Result {
 		t.opt.Started(id)
 	}
 	if awaitEnd(ctx, p) {
-		return t.family.wait(p)
+		return t.family.reap(p)
 	}
 	ended := make(chan Result, 1)
 	go func() { ended <- t.family.wait(p) }()
