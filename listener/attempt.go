@@ -119,11 +119,8 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 
 	done := make(chan struct{})
 	ship := newShipment(a)
-	shipped := make(chan struct{})
-	go func() {
-		defer close(shipped)
-		ship.follow(reporting, done)
-	}()
+	var shipping sync.WaitGroup
+	a.entry.Log.Begins(func() { shipping.Go(func() { ship.follow(reporting, done) }) })
 	begun := time.Now()
 	stopRenewing := later(reporting, min(settleDown, lease/10), func(ctx context.Context) { a.keepLease(ctx, begun, lease) })
 	defer stopRenewing()
@@ -133,7 +130,7 @@ func (a *attempt) live(working, reporting context.Context, lease time.Duration, 
 	stopTelling()
 	close(done)
 	a.tellEnd()
-	<-shipped
+	shipping.Wait()
 	a.report(reporting, ship)
 }
 

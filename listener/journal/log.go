@@ -31,6 +31,7 @@ type Log struct {
 	changed chan struct{}
 
 	mu      sync.Mutex
+	begins  func() // nil once it was called
 	head    *os.File
 	headMax int64
 	headLen int64
@@ -107,6 +108,10 @@ func (l *Log) Write(p []byte) (int, error) {
 		l.fail(int64(len(p)-n), err)
 	}
 	fault.Point("journal.log.written")
+	if l.begins != nil {
+		l.begins()
+		l.begins = nil
+	}
 	select {
 	case l.changed <- struct{}{}:
 	default:
@@ -189,6 +194,13 @@ func (l *Log) BeginsLine() bool {
 		_, _ = l.head.ReadAt(last, l.headLen-1)
 	}
 	return last[0] == '\n'
+}
+
+// Begins has do called, once and by who writes, when something is written for the first time from now on. It must not block.
+func (l *Log) Begins(do func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.begins = do
 }
 
 // Changed gets a value when there may be more to read.
