@@ -2,8 +2,10 @@ package crash
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,15 +53,18 @@ func (w *world) revive(s *server, p point) error {
 }
 
 // keep notes what stands in the journal of a machine's listener that has died: all of it must be in admin in
-// the end. A folder without a claim is not of an attempt that has started, or of one that admin has whole.
+// the end. A folder without a record is not of an attempt that has started, or of one that admin has whole.
 func (w *world) keep(machine string) error {
-	claims, err := filepath.Glob(filepath.Join(w.attempts(machine), "*", "claim.json"))
-	for _, claim := range claims {
-		folder := filepath.Dir(claim)
+	records, err := filepath.Glob(filepath.Join(w.attempts(machine), "*", "records"))
+	for _, file := range records {
+		folder := filepath.Dir(file)
 		id, attempt, _ := strings.Cut(filepath.Base(folder), ".")
 		n, _ := strconv.Atoi(attempt)
+		if text, err := os.ReadFile(file); err != nil || !bytes.ContainsRune(text, '\n') {
+			continue
+		}
 		log, err := os.ReadFile(filepath.Join(folder, "log"))
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		w.kept[run.Ref{Run: id, Attempt: n}] = log

@@ -262,15 +262,18 @@ func TestListenerIsFrozen(t *testing.T) {
 
 // A torn journal: never is a run said not to have started that may have, and nothing is said of the others.
 func TestTornJournal(t *testing.T) {
-	files := []struct{ name, text, first string }{
-		{"claim.json", `{"instance":"`, "lost"},
-		{"claim.json", "", "lost"},
-		{"process.json", `{"pid":`, "lost"},
-		{"result.json", `{"status":"pas`, "lost"},
-		{"claim.json.tmp", `{"inst`, "lost"},
+	damages := []struct {
+		name string
+		do   func(records []byte) []byte
+	}{
+		{"empty", func([]byte) []byte { return nil }},
+		{"claim cut", func(records []byte) []byte { return records[:20] }},
+		{"claim overwritten", func(records []byte) []byte { copy(records, "torn"); return records }},
+		{"process cut", func(records []byte) []byte { return records[:len(records)-5] }},
+		{"result cut", func(records []byte) []byte { return append(records, `{"result":{"status":"pas`...) }},
 	}
-	for _, f := range files {
-		t.Run(f.name+"="+f.text, func(t *testing.T) {
+	for _, damage := range damages {
+		t.Run(damage.name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, options{})
 			w.start()
@@ -281,14 +284,17 @@ func TestTornJournal(t *testing.T) {
 			w.awaitLog(r.ID, 1, half(r.ID, 1))
 			l.Kill()
 			w.must(w.keep("machine"))
-			w.must(os.WriteFile(filepath.Join(w.attempts("machine"), r.ID+".1", f.name), []byte(f.text), 0o600))
+			file := filepath.Join(w.attempts("machine"), r.ID+".1", "records")
+			records, err := os.ReadFile(file)
+			w.must(err)
+			w.must(os.WriteFile(file, damage.do(records), 0o600))
 			l.start()
 			w.awaitStatus(r.ID, run.Lost)
 			w.open()
 			w.settle()
 			w.check()
 			w.checkKept()
-			w.checkAttempts(f.first)
+			w.checkAttempts("lost")
 		})
 	}
 }

@@ -6,10 +6,7 @@ import (
 	"lightspeed/api"
 )
 
-const (
-	artifactsFile   = "artifacts.json" // what the attempt keeps; it is written when all of it is copied
-	artifactsFolder = "artifacts"      // the copies
-)
+const artifactsFolder = "artifacts" // copies of what the attempt keeps
 
 // ArtifactsFolder makes the folder for copies of what the attempt keeps, and returns it.
 func (e *Entry) ArtifactsFolder() (string, error) {
@@ -20,7 +17,8 @@ func (e *Entry) ArtifactsFolder() (string, error) {
 // SetArtifacts notes what the attempt keeps. The copy of each is the file with its SHA-256 in ArtifactsFolder.
 func (e *Entry) SetArtifacts(list []api.Artifact) error {
 	e.artifacts, e.collected = list, true
-	return writeJSON(e.file(artifactsFile), list)
+	_, err := e.records.add(record{Artifacts: &list})
+	return err
 }
 
 // Collected reports whether SetArtifacts was called.

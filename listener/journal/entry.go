@@ -1,23 +1,20 @@
 package journal
 
 import (
-	"errors"
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"lightspeed/api"
 	"lightspeed/fault"
 	"lightspeed/run"
 )
 
-// Files of an attempt's folder.
+// Files of an attempt's folder, besides the records, the log and copies of artifacts.
 const (
-	claimFile   = "claim.json"   // what was claimed; the attempt is held while it is there
-	payloadFile = "payload"      // the delivery's body
-	filesFile   = "files"        // the changed files, when they are known
-	processFile = "process.json" // the command that was started last, and how far the steps had come
-	resultFile  = "result.json"  // how it ended
+	payloadFile = "payload" // the delivery's body
+	filesFile   = "files"   // the changed files, when they are known
 )
 
 // Entry is one attempt that is held.
@@ -30,30 +27,21 @@ type Entry struct {
 	dir      string
 	instance string // that has begun it
 	foreign  bool   // that is one before this one: admin knows it as that one's
+	records  *records
 	started  started
+	ended    *Ended
 	result   *api.Finish
 
-	ended     *Ended
 	artifacts []api.Artifact
 	collected bool // artifacts is all that is kept
+
+	beganAt, endedAt time.Time
 }
 
 // Process names the process that was started last: a pid alone is used again.
 type Process struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"`
-}
-
-// started is what process.json holds.
-type started struct {
-	Process
-	Steps []run.Step `json:"steps"` // their places in the log are Positions
-}
-
-// claimed is what claim.json holds. The payload has a file of its own.
-type claimed struct {
-	Instance string    `json:"instance"`
-	Claim    api.Claim `json:"claim"`
 }
 
 // begin writes all that is needed to start, the claim last.
@@ -66,65 +54,79 @@ func (e *Entry) begin(claim api.Claim, files []byte, maxLog int64, instance stri
 			return err
 		}
 	}
+	e.Log = newLog(e.dir, maxLog, log.With("run", e.ref.Run))
+	claim.Payload = nil
+	e.claim, e.instance = claim, instance
 	var err error
-	if e.Log, err = createLog(e.dir, maxLog, log.With("run", e.ref.Run)); err != nil {
+	if e.records, err = createRecords(e.file(recordsFile)); err != nil {
 		return err
 	}
 	fault.Point("journal.claiming")
-	claim.Payload = nil
-	e.claim, e.instance = claim, instance
-	if err := writeJSON(e.file(claimFile), claimed{instance, claim}); err != nil {
-		e.Log.Discard()
+	if e.beganAt, err = e.records.add(record{Claimed: &claimed{instance, claim}}); err != nil {
+		e.close()
 		return err
 	}
 	return nil
 }
 
-// read reads what an earlier process left. Only a folder without a claim gives fs.ErrNotExist.
+// read reads what an earlier process left. Only what has never started gives fs.ErrNotExist.
 func (e *Entry) read(instance string, log *slog.Logger) error {
 	log = log.With("run", e.ref.Run, "attempt", e.ref.Attempt)
 	e.instance = instance
-	var c claimed
-	switch err := readJSON(e.file(claimFile), &c); {
-	case errors.Is(err, fs.ErrNotExist):
+	if err := e.adopt(log); err != nil {
 		return err
-	case err != nil:
-		// The folder's name says which attempt it is: enough to report that it was cut off.
-		log.Error("journal entry is torn; its run counts as cut off", "err", err)
-	default:
-		e.claim, e.instance, e.foreign = c.Claim, c.Instance, c.Instance != instance
 	}
-	if err := readJSON(e.file(processFile), &e.started); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Error("journal entry is torn; its process is found by its run id alone", "err", err)
-		e.started = started{}
+	known := false
+	var err error
+	e.records, err = openRecords(e.file(recordsFile), log, func(r record) {
+		known = known || r.Claimed != nil
+		e.take(r)
+	})
+	if err != nil {
+		return err
 	}
-	if e.foreign {
+	if e.foreign = e.instance != instance; e.foreign {
 		e.started.Process = Process{} // the machine has been started anew since
 	}
-	switch err := readJSON(e.file(artifactsFile), &e.artifacts); {
-	case err == nil:
-		e.collected = true
-	case !errors.Is(err, fs.ErrNotExist):
-		log.Error("journal entry is torn; what its run was to keep is not known", "err", err)
-		e.artifacts = nil
+	if e.Log, err = openLog(e.dir, log); err != nil {
+		e.records.close()
+		return err
 	}
-	var ended Ended
-	switch err := readJSON(e.file(endedFile), &ended); {
-	case err == nil:
-		e.ended = &ended
-	case !errors.Is(err, fs.ErrNotExist):
-		log.Error("journal entry is torn; how its commands ended is not known", "err", err)
+	if known {
+		return nil
 	}
-	var result api.Finish
-	switch err := readJSON(e.file(resultFile), &result); {
-	case err == nil:
-		e.result = &result
-	case !errors.Is(err, fs.ErrNotExist):
-		log.Error("journal entry is torn; its run counts as cut off", "err", err)
+	if size, _ := e.Log.Size(); size == 0 && e.records.size == 0 {
+		e.close()
+		return fs.ErrNotExist
 	}
-	var err error
-	e.Log, err = openLog(e.dir, log)
-	return err
+	// The folder's name says which attempt it is: enough to report that it was cut off.
+	log.Error("journal entry is torn: what was claimed cannot be read; its run counts as cut off")
+	return nil
+}
+
+// take notes what a record of an earlier process says.
+func (e *Entry) take(r record) {
+	if c := r.Claimed; c != nil {
+		e.claim, e.instance, e.beganAt = c.Claim, c.Instance, r.At
+	}
+	if r.Started != nil {
+		e.started = *r.Started
+	}
+	if r.Ended != nil {
+		e.ended = r.Ended
+	}
+	if r.Artifacts != nil {
+		e.artifacts, e.collected = *r.Artifacts, true
+	}
+	if r.Result != nil {
+		e.result, e.endedAt = r.Result, r.At
+	}
+}
+
+// close closes the files. What they hold stays.
+func (e *Entry) close() {
+	e.Log.Discard()
+	e.records.close()
 }
 
 func (e *Entry) file(name string) string { return filepath.Join(e.dir, name) }
@@ -156,14 +158,43 @@ func (e *Entry) Steps() []run.Step {
 // the steps have come with it. Their places in the log are Positions.
 func (e *Entry) SetStarted(p Process, steps []run.Step) error {
 	e.started = started{p, steps}
-	return writeJSON(e.file(processFile), e.started)
+	_, err := e.records.add(record{Started: &e.started})
+	return err
 }
+
+// Ended is how the commands of an attempt ended that has still to keep artifacts, and from where.
+type Ended struct {
+	Finish   api.Finish `json:"finish"` // without what is known of the log only at its end; places of steps are Positions
+	Root     string     `json:"root"`
+	Patterns []string   `json:"patterns"`
+}
+
+// SetEnded notes how the commands ended, before anything of what is kept is copied: whoever is killed meanwhile goes on
+// with that, and the run is not lost.
+func (e *Entry) SetEnded(ended Ended) error {
+	e.ended = &ended
+	_, err := e.records.add(record{Ended: e.ended})
+	return err
+}
+
+// Ended returns what SetEnded wrote; nil when the commands run, or nothing is to be kept.
+func (e *Entry) Ended() *Ended { return e.ended }
 
 // Result returns how the attempt ended; nil when it was cut off, or runs.
 func (e *Entry) Result() *api.Finish { return e.result }
 
 // SetResult notes how the attempt ended. It is remembered by this process also when it cannot be written.
-func (e *Entry) SetResult(f api.Finish) error {
+func (e *Entry) SetResult(f api.Finish) (err error) {
 	e.result = &f
-	return writeJSON(e.file(resultFile), f)
+	e.endedAt, err = e.records.add(record{Result: e.result})
+	return err
 }
+
+// Claim returns what was claimed, without its payload. It is zero when what was written of it is torn.
+func (e *Entry) Claim() api.Claim { return e.claim }
+
+// BeganAt is when the attempt was taken on, by this machine's clock; zero when that cannot be read.
+func (e *Entry) BeganAt() time.Time { return e.beganAt }
+
+// EndedAt is when SetResult was called; zero when it was not.
+func (e *Entry) EndedAt() time.Time { return e.endedAt }

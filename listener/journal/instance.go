@@ -2,6 +2,7 @@ package journal
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lightspeed/fault"
 )
 
 // identity is what instance.json holds.
@@ -65,4 +68,49 @@ func lockFolder(state string) (*os.File, error) {
 func writeAt(f *os.File, p []byte, off int64) error {
 	_, err := f.WriteAt(p, off)
 	return err
+}
+
+// writeJSON replaces a file in one step: it is the old one or the new one, never half.
+func writeJSON(file string, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	tmp := file + ".tmp"
+	if err := writeFile(tmp, text); err != nil {
+		return err
+	}
+	fault.Point("journal.instance.written")
+	if err := unix.Rename(tmp, file); err != nil { // os.Rename looks first whether file is a folder
+		return &os.LinkError{Op: "rename", Old: tmp, New: file, Err: err}
+	}
+	fault.Point("journal.instance.named")
+	return nil
+}
+
+// maxJSON bounds what is read of a file of one JSON value, in bytes. The largest is a list of artifacts of an earlier version,
+// api.MaxArtifactCount names of a kilobyte in which each byte may take six.
+const maxJSON = 16 << 20
+
+func readJSON(file string, value any) error {
+	text, err := readFile(file, maxJSON)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, value); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
+// readFile reads a file of at most so many bytes.
+func readFile(path string, most int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > most {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, most)
+	}
+	return os.ReadFile(path)
 }

@@ -8,7 +8,6 @@
 package journal
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,7 +87,7 @@ func (j *Journal) recover(name string) {
 	}
 	e := &Entry{ref: ref, dir: filepath.Join(j.attempts, name)}
 	if err := e.read(j.instance, j.log); errors.Is(err, fs.ErrNotExist) {
-		// The claim is written last of all that is needed to start: this attempt never started, and
+		// The claim is written down last of all that is needed to start: this attempt never started, and
 		// admin, which is told what is held, puts its run back into the queue.
 		_ = os.RemoveAll(e.dir)
 		return
@@ -167,10 +166,10 @@ func (j *Journal) Probe() error {
 
 // Remove forgets an attempt that admin has the end of.
 func (j *Journal) Remove(e *Entry) {
-	e.Log.Discard()
-	// The claim goes first: without it the rest is rubbish that the next Open clears away.
-	err := os.Remove(filepath.Join(e.dir, claimFile))
-	fault.Point("journal.claim.removed")
+	e.close()
+	// The records go first: without them the rest is rubbish that the next Open clears away.
+	err := os.Remove(e.file(recordsFile))
+	fault.Point("journal.records.removed")
 	err = errors.Join(err, e.removeRest())
 	fault.Point("journal.removed")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -181,10 +180,10 @@ func (j *Journal) Remove(e *Entry) {
 	delete(j.held, e.ref)
 }
 
-// removeRest removes the folder of an attempt whose claim is gone. What most attempts have in it is known: to list it
+// removeRest removes the folder of an attempt whose records are gone. What most attempts have in it is known: to list it
 // would cost more than to remove it.
 func (e *Entry) removeRest() error {
-	for _, name := range []string{payloadFile, filesFile, logFile, processFile, resultFile, timesFile} {
+	for _, name := range []string{payloadFile, filesFile, logFile, timesFile} {
 		_ = unix.Unlink(e.file(name))
 	}
 	if unix.Rmdir(e.dir) == nil {
@@ -196,7 +195,7 @@ func (e *Entry) removeRest() error {
 // Close unlocks the folder. What is held stays on disk.
 func (j *Journal) Close() error {
 	for _, e := range j.Held() {
-		e.Log.Discard()
+		e.close()
 	}
 	return j.lock.Close()
 }
@@ -214,24 +213,6 @@ func parseName(name string) (run.Ref, bool) {
 	attempt, notNumber := strconv.Atoi(name[dot+1:])
 	ref := run.Ref{Run: id, Attempt: attempt}
 	return ref, err == nil && notNumber == nil && folderName(ref) == name
-}
-
-// writeJSON replaces a file in one step: it is the old one or the new one, never half.
-func writeJSON(file string, value any) error {
-	text, err := json.Marshal(value)
-	if err != nil {
-		return err
-	}
-	tmp := file + ".tmp"
-	if err := writeFile(tmp, text); err != nil {
-		return err
-	}
-	fault.Point("journal.json.written")
-	if err := unix.Rename(tmp, file); err != nil { // os.Rename looks first whether file is a folder
-		return &os.LinkError{Op: "rename", Old: tmp, New: file, Err: err}
-	}
-	fault.Point("journal.json.named")
-	return nil
 }
 
 // writeFile is os.WriteFile for a file that nobody else may read, with half of its system calls: that tries whether Go can
@@ -264,27 +245,4 @@ func openFile(path string, flags int) (fd int, err error) {
 			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 	}
-}
-
-// maxJSON bounds what is read of one of the journal's small files, in bytes. The largest that this program writes are a
-// list of artifacts, api.MaxArtifactCount names of a kilobyte in which each byte may take six, and a claim with all
-// steps of the attempts before.
-const maxJSON = 16 << 20
-
-func readJSON(file string, value any) error {
-	info, err := os.Stat(file)
-	if err != nil {
-		return err
-	}
-	if info.Size() > maxJSON {
-		return fmt.Errorf("%s is larger than %d bytes", file, maxJSON)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(text, value); err != nil {
-		return fmt.Errorf("%s: %w", file, err)
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -208,23 +209,25 @@ func TestAnotherBootIsANewInstance(t *testing.T) {
 	}
 }
 
-// TestTornEntries damages each file in turn: each time one line says so, nothing is lost that can be kept, and
-// what has started is held.
+// Whatever damages an attempt's files: one line says so, nothing is lost that can be kept, and what has started is held.
 func TestTornEntries(t *testing.T) {
-	for _, c := range []struct{ file, content, says string }{
-		{"claim.json", "", "its run counts as cut off"},
-		{"claim.json", `{"claim":`, "its run counts as cut off"},
-		{"claim.json", strings.Repeat("x", maxJSON+1), "is larger than"},
-		{"process.json", `{`, "found by its run id alone"},
-		{"result.json", `{"status":"pas`, "its run counts as cut off"},
-		{"tail", "short", "its first part is kept"},
+	for _, c := range []struct {
+		name, file string
+		damage     func(text string) string
+		says       string
+	}{
+		{"empty records", recordsFile, func(string) string { return "" }, "its run counts as cut off"},
+		{"cut claim", recordsFile, func(text string) string { return text[:10] }, "its run counts as cut off"},
+		{"overwritten record", recordsFile, func(text string) string { return text + "\x00\x00\x00\n" }, "a line of it cannot be read"},
+		{"tail", tailFile, func(string) string { return "short" }, "its first part is kept"},
 	} {
-		t.Run(c.file, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			state := t.TempDir()
 			j, _ := open(t, state)
 			e := begin(t, j, "a")
 			_, _ = e.Log.Write([]byte("output"))
-			if err := os.WriteFile(e.file(c.file), []byte(c.content), 0o600); err != nil {
+			text, _ := os.ReadFile(e.file(c.file))
+			if err := os.WriteFile(e.file(c.file), []byte(c.damage(string(text))), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			j, said := reopen(t, j, state)
@@ -234,29 +237,105 @@ func TestTornEntries(t *testing.T) {
 			if len(j.Holds()) != 1 || j.Held()[0].Result() != nil {
 				t.Fatalf("holds %v", j.Holds())
 			}
-			if got := text(t, j.Held()[0].Log); got != "output" {
-				t.Errorf("log: %q", got)
+			wantOutput(t, j.Held()[0], "output")
+			if err := j.Held()[0].SetResult(api.Finish{Status: run.Lost}); err != nil {
+				t.Fatal(err)
+			}
+			if j, _ = reopen(t, j, state); j.Held()[0].Result() == nil {
+				t.Error("the result of a damaged entry did not come back")
 			}
 		})
 	}
 }
 
-func TestUnreadableEntryIsHeldAndStays(t *testing.T) {
+func wantOutput(t *testing.T, e *Entry, want string) {
+	t.Helper()
+	if got := text(t, e.Log); got != want {
+		t.Errorf("log: %q, want %q", got, want)
+	}
+}
+
+// Killed anywhere while it writes a record, an attempt is what it was before that record. Without a whole one it has never
+// started.
+func TestRecordsCutAnywhere(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	e := begin(t, j, "a")
-	if err := os.Remove(e.file(logFile)); err != nil {
+	instance := j.Instance()
+	_ = e.SetStarted(Process{PID: 7, Start: 8}, nil)
+	_ = e.SetResult(api.Finish{Status: run.Passed})
+	file, dir := e.file(recordsFile), e.dir
+	whole, err := os.ReadFile(file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(e.file(logFile), 0o700); err != nil {
+	for cut := 0; cut < len(whole); cut += 7 {
+		if err := errors.Join(j.Close(), os.MkdirAll(dir, 0o700), os.WriteFile(file, whole[:cut], 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		var said *notes
+		j, said = open(t, state)
+		lines := bytes.Count(whole[:cut], []byte("\n"))
+		if len(j.Held()) != min(lines, 1) || j.Instance() != instance || said.lines() != nil {
+			t.Fatalf("cut at %d: %d are held, said %q", cut, len(j.Held()), said.lines())
+		}
+		if lines == 0 {
+			if _, err := os.Stat(dir); !os.IsNotExist(err) {
+				t.Fatalf("cut at %d: the folder is still there", cut)
+			}
+			continue
+		}
+		e := j.Held()[0]
+		if p := e.Process(); (p.PID == 7) != (lines > 1) || e.Result() != nil || e.Claim().Attempt != 1 {
+			t.Fatalf("cut at %d: %+v", cut, e)
+		}
+	}
+}
+
+// A record that could not be written, or not whole, is none, and the next one takes its place.
+func TestRecordThatCannotBeWritten(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "a")
+	writes := e.records.file
+	e.records.file, _ = os.Open(e.file(recordsFile)) // only to be read
+	if err := e.SetStarted(Process{PID: 7}, nil); err == nil {
+		t.Error("written to a file that is open to be read")
+	}
+	_ = e.records.file.Close()
+	e.records.file = writes
+	if _, err := writes.WriteAt([]byte(strings.Repeat("x", 1000)), e.records.size); err != nil { // as far as the disk had room
+		t.Fatal(err)
+	}
+	if err := e.SetResult(api.Finish{Status: run.Passed}); err != nil {
 		t.Fatal(err)
 	}
 	j, said := reopen(t, j, state)
-	if len(said.lines()) != 1 || len(j.Holds()) != 1 || len(j.Held()) != 0 {
-		t.Errorf("said %q, holds %v, has %d", said.lines(), j.Holds(), len(j.Held()))
+	if r := j.Held()[0].Result(); r == nil || r.Status != run.Passed || said.lines() != nil {
+		t.Errorf("result %+v, said %q", r, said.lines())
 	}
-	if _, err := os.Stat(e.file(claimFile)); err != nil {
-		t.Error(err)
+}
+
+func TestUnreadableEntryIsHeldAndStays(t *testing.T) {
+	for name, spoil := range map[string]func(e *Entry) error{
+		"log is a folder":   func(e *Entry) error { return os.Mkdir(e.file(logFile), 0o700) },
+		"records too large": func(e *Entry) error { return os.Truncate(e.file(recordsFile), maxRecords+1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			state := t.TempDir()
+			j, _ := open(t, state)
+			e := begin(t, j, "a")
+			if err := spoil(e); err != nil {
+				t.Fatal(err)
+			}
+			j, said := reopen(t, j, state)
+			if len(said.lines()) != 1 || len(j.Holds()) != 1 || len(j.Held()) != 0 {
+				t.Errorf("said %q, holds %v, has %d", said.lines(), j.Holds(), len(j.Held()))
+			}
+			if _, err := os.Stat(e.file(recordsFile)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 
@@ -264,7 +343,7 @@ func TestWhatNeverStartedIsCleared(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	e := begin(t, j, "a")
-	if err := os.Rename(e.file(claimFile), e.file(claimFile+".tmp")); err != nil {
+	if err := os.Remove(e.file(recordsFile)); err != nil {
 		t.Fatal(err)
 	}
 	j, said := reopen(t, j, state)
@@ -335,9 +414,9 @@ func TestTornIdentityIsANewInstance(t *testing.T) {
 func TestClaimKeepsNoPayload(t *testing.T) {
 	j, _ := open(t, t.TempDir())
 	e := begin(t, j, "a")
-	var c claimed
-	data, _ := os.ReadFile(e.file(claimFile))
-	if err := json.Unmarshal(data, &c); err != nil || c.Claim.Payload != nil || c.Instance != j.Instance() {
+	var what record
+	data, _ := os.ReadFile(e.file(recordsFile))
+	if err := json.Unmarshal(data, &what); err != nil || what.Claimed.Claim.Payload != nil || what.Claimed.Instance != j.Instance() {
 		t.Errorf("%v %s", err, data)
 	}
 }

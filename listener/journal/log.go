@@ -31,8 +31,8 @@ type Log struct {
 	changed chan struct{}
 
 	mu      sync.Mutex
-	begins  func() // nil once it was called
-	head    *os.File
+	begins  func()   // nil once it was called
+	head    *os.File // nil until something is printed
 	headMax int64
 	headLen int64
 	tailMax int64
@@ -47,31 +47,31 @@ type Log struct {
 	last    string        // announces what is missing at the end; in memory, since it could not be written either
 }
 
-func createLog(dir string, maxLog int64, log *slog.Logger) (*Log, error) {
-	path := filepath.Join(dir, logFile)
-	fd, err := openFile(path, unix.O_RDWR|unix.O_EXCL)
-	if err != nil {
-		return nil, err
-	}
-	head := os.NewFile(uintptr(fd), path)
+// newLog makes no file before something is printed.
+func newLog(dir string, maxLog int64, log *slog.Logger) *Log {
 	half := maxLog / 2
-	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headMax: half, tailMax: maxLog - half}
+	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), headMax: half, tailMax: maxLog - half}
 	l.times = &timeline{path: filepath.Join(dir, timesFile)}
-	return l, nil
+	return l
 }
 
 // openLog opens the log of an earlier process, to be read and to get a last line.
 func openLog(dir string, log *slog.Logger) (*Log, error) {
-	head, err := os.OpenFile(filepath.Join(dir, logFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	l := newLog(dir, 0, log)
+	var err error
+	switch l.head, err = os.OpenFile(filepath.Join(dir, logFile), os.O_RDWR, 0); {
+	case errors.Is(err, fs.ErrNotExist):
+		l.head = nil
+	case err != nil:
 		return nil, err
+	default:
+		info, err := l.head.Stat()
+		if err != nil {
+			_ = l.head.Close()
+			return nil, err
+		}
+		l.headLen = info.Size()
 	}
-	info, err := head.Stat()
-	if err != nil {
-		_ = head.Close()
-		return nil, err
-	}
-	l := &Log{dir: dir, log: log, changed: make(chan struct{}, 1), head: head, headLen: info.Size()}
 	if l.tail, err = openTail(dir); err != nil {
 		log.Error("end of the output cannot be read; its first part is kept", "err", err)
 	}
@@ -121,6 +121,9 @@ func (l *Log) Write(p []byte) (int, error) {
 
 // put writes p where it belongs, and returns how much of it was written.
 func (l *Log) put(p []byte) (int, error) {
+	if err := l.open(); err != nil {
+		return 0, err
+	}
 	l.times.note(l.position(), len(p), time.Now())
 	first := p[:min(int64(len(p)), max(l.headMax-l.headLen, 0))]
 	n, err := l.head.WriteAt(first, l.headLen)
@@ -135,6 +138,20 @@ func (l *Log) put(p []byte) (int, error) {
 	}
 	more, err := l.tail.write(p[n:])
 	return n + more, err
+}
+
+// open makes the file when it is not there yet.
+func (l *Log) open() error {
+	if l.head != nil {
+		return nil
+	}
+	path := filepath.Join(l.dir, logFile)
+	fd, err := openFile(path, unix.O_RDWR|unix.O_EXCL)
+	if err != nil {
+		return err
+	}
+	l.head = os.NewFile(uintptr(fd), path)
+	return nil
 }
 
 // fail notes that bytes could not be written.
@@ -228,7 +245,9 @@ func (l *Log) Discard() {
 	l.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_ = l.head.Close()
+	if l.head != nil {
+		_ = l.head.Close()
+	}
 	l.times.close()
 	if l.tail != nil {
 		_ = l.tail.file.Close()

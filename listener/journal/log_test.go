@@ -14,13 +14,10 @@ import (
 	"time"
 )
 
-func newLog(t *testing.T, max int64) (*Log, string) {
+func emptyLog(t *testing.T, max int64) (*Log, string) {
 	t.Helper()
 	dir := t.TempDir()
-	l, err := createLog(dir, max, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newLog(dir, max, slog.New(slog.DiscardHandler))
 	t.Cleanup(l.Discard)
 	return l, dir
 }
@@ -52,7 +49,7 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 		{4 << 20, 100}, {4 << 20, 1 << 20}, {6 << 20, 3 << 20},
 	} {
 		printed := numbers(c.printed)
-		l, dir := newLog(t, int64(c.max))
+		l, dir := emptyLog(t, int64(c.max))
 		for rest := printed; len(rest) > 0; {
 			n := min(1+rand.IntN(300_000), len(rest))
 			_, _ = l.Write(rest[:n])
@@ -87,7 +84,7 @@ func TestLogKeepsHeadAndTail(t *testing.T) {
 func TestKillBetweenDataAndHeader(t *testing.T) {
 	const max = 1 << 20
 	printed := numbers(6 << 20)
-	l, dir := newLog(t, max)
+	l, dir := emptyLog(t, max)
 	_, _ = l.Write(printed)
 	lost := bytes.Repeat([]byte("x"), tailSpare)
 	at := l.tail.total % l.tail.ring()
@@ -108,7 +105,7 @@ func TestKillBetweenDataAndHeader(t *testing.T) {
 
 func TestRecoveredLogGetsALastLine(t *testing.T) {
 	for _, printed := range []int{10, 5000} {
-		l, dir := newLog(t, 100)
+		l, dir := emptyLog(t, 100)
 		_, _ = l.Write(numbers(printed))
 		l.Close()
 		l, err := openLog(dir, slog.New(slog.DiscardHandler))
@@ -125,7 +122,7 @@ func TestRecoveredLogGetsALastLine(t *testing.T) {
 }
 
 func TestReadersSeeTheHeadWhileItGrows(t *testing.T) {
-	l, _ := newLog(t, 1<<20)
+	l, _ := emptyLog(t, 1<<20)
 	_, _ = l.Write([]byte("one"))
 	<-l.Changed()
 	buf := make([]byte, 10)
@@ -146,10 +143,7 @@ func TestReadersSeeTheHeadWhileItGrows(t *testing.T) {
 // TestDiskThatFails takes the file away from under the log, and gives it back.
 func TestDiskThatFails(t *testing.T) {
 	said := &notes{}
-	l, err := createLog(t.TempDir(), 1000, said.logger())
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := newLog(t.TempDir(), 1000, said.logger())
 	defer l.Discard()
 	_, _ = l.Write([]byte("before\n"))
 	good := l.head
@@ -185,7 +179,7 @@ func TestDiskThatFails(t *testing.T) {
 
 // TestDiskThatStaysFull: that something is missing at the end is told, though it cannot be written.
 func TestDiskThatStaysFull(t *testing.T) {
-	l, _ := newLog(t, 1000)
+	l, _ := emptyLog(t, 1000)
 	_, _ = l.Write([]byte("before"))
 	good := l.head
 	bad, err := os.Open(os.DevNull)

@@ -27,7 +27,7 @@ func told(records []logtime.Record, since time.Time) string {
 // comes amid a write.
 func TestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _ := newLog(t, 1000)
+		l, _ := emptyLog(t, 1000)
 		began := time.Now()
 		print := func(after time.Duration, text string) {
 			time.Sleep(after)
@@ -64,7 +64,7 @@ func TestTimes(t *testing.T) {
 func TestTimesOfACutLog(t *testing.T) {
 	for _, max := range []int64{50, 101, 1000, 100_000} {
 		synctest.Test(t, func(t *testing.T) {
-			l, dir := newLog(t, max)
+			l, dir := emptyLog(t, max)
 			began := time.Now()
 			for i := range 100 {
 				l.Mark(l.Position(), i+1)
@@ -135,7 +135,7 @@ func checkTimes(t *testing.T, l *Log, began time.Time) {
 // ended have a time of their own, and no step.
 func TestTimesAfterAKill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, dir := newLog(t, 1000)
+		l, dir := emptyLog(t, 1000)
 		began := time.Now()
 		l.Mark(0, 1)
 		_, _ = l.Write([]byte("one\n"))
@@ -161,7 +161,7 @@ func TestTimesAfterAKill(t *testing.T) {
 // Where times cannot be written, the output is.
 func TestTimesOfWhatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l, _ := newLog(t, 1000)
+		l, _ := emptyLog(t, 1000)
 		began := time.Now()
 		_, _ = l.Write([]byte("one\n"))
 		good := l.head
@@ -182,7 +182,7 @@ func TestTimesOfWhatFailed(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 	})
-	l, _ := newLog(t, 1000)
+	l, _ := emptyLog(t, 1000)
 	l.times.path = filepath.Join(t.TempDir(), "none", "times")
 	_, _ = l.Write([]byte("one\n"))
 	l.times.path = filepath.Join(t.TempDir(), "times")

@@ -119,8 +119,8 @@ fi
 push cut
 await 'before the cut' lightspeed runs log "$(run_of cut)"
 stop KILL
-for process in state/listener/cut/attempts/*/process.json; do
-  kill -9 "-$(sed 's/.*"pid": *\([0-9]*\).*/\1/' "$process" | head -n 1)" 2>/dev/null || true
+for noted in state/listener/cut/attempts/*/process.json state/listener/cut/attempts/*/records; do
+  [ ! -e "$noted" ] || kill -9 "-$(sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' "$noted" | tail -n 1)" 2>/dev/null || true
 done
 
 unset LIGHTSPEED_ADMIN LIGHTSPEED_TOKEN_FILE
