@@ -44,7 +44,7 @@ func (p *pipeline) collect() {
 	for last := (pace{}); ; {
 		n, err := 0, error(unix.EAGAIN)
 		if last.streams {
-			n, err = p.pass(buf[:])
+			n, err = p.passSoon(buf[:])
 		}
 		if errors.Is(err, unix.EAGAIN) {
 			n, err = p.await(buf[:])
@@ -61,6 +61,16 @@ func (p *pipeline) collect() {
 			rest(last.rest)
 		}
 	}
+}
+
+// passSoon is pass, when there is something within a moment.
+func (p *pipeline) passSoon(buf []byte) (int, error) {
+	n, err := p.pass(buf)
+	if errors.Is(err, unix.EAGAIN) {
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.read), Events: unix.POLLIN}}, int(longestRest.Milliseconds()))
+		n, err = p.pass(buf)
+	}
+	return n, err
 }
 
 // await is pass, once there is something. Where Go's poller cannot wait, as when this process has no descriptor left, it
@@ -126,8 +136,9 @@ func (p *pipeline) close() {
 	p.read = -1
 }
 
-// pace is how the pipe of a tree that prints much is read. To be woken for each write costs both sides more than all the
-// rest; a rest of a moment lets the pipe fill. A line that comes now and then is read when it comes.
+// pace is how the pipe of a tree that prints much is read. To be woken for each line costs both sides more than all the
+// rest; a rest of a moment lets the pipe fill. A line that comes now and then is read when it comes, and so is what comes in
+// large pieces: who writes them is not to find the pipe full, and his processor has them at hand.
 type pace struct {
 	at      time.Time     // when the pipe was read last
 	streams bool          // there was not much time before
@@ -137,16 +148,16 @@ type pace struct {
 // longestRest bounds how late output is read, and for how long a writer that of a sudden becomes fast may find the pipe full.
 const longestRest = time.Millisecond
 
-// next is the pace after a read of n bytes. A rest grows only while an eighth of the pipe is not filled in it: who goes on
-// like that never finds it full.
+// largePiece is what a writer that buffers its output writes at once, in bytes: as C's stdio does.
+const largePiece = 4 << 10
+
+// next is the pace after a read of n bytes.
 func (p pace) next(now time.Time, n int) pace {
 	switch {
 	case now.Sub(p.at) > 2*longestRest:
 		return pace{at: now}
-	case n >= pipeSize/4:
+	case n >= pipeSize/8, n >= largePiece && p.rest == 0:
 		return pace{now, true, 0}
-	case n >= pipeSize/8:
-		return pace{now, true, p.rest}
 	}
 	return pace{now, true, min(max(2*p.rest, shortestRest), longestRest)}
 }

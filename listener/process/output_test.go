@@ -49,11 +49,16 @@ func TestPace(t *testing.T) {
 	if p.rest != longestRest {
 		t.Errorf("while lines come at once it rests %v, want %v", p.rest, longestRest)
 	}
-	if p = p.next(now.Add(p.rest), pipeSize/8); p.rest != longestRest {
-		t.Errorf("when the pipe fills well it rests %v, want %v still", p.rest, longestRest)
+	if p = p.next(now.Add(p.rest), 2*largePiece); p.rest != longestRest {
+		t.Errorf("when many lines gather it rests %v, want %v still", p.rest, longestRest)
 	}
-	if p = p.next(now.Add(p.rest), pipeSize/4); p.rest != 0 {
-		t.Errorf("when the pipe fills fast it rests %v", p.rest)
+	for range 2 {
+		if p = p.next(now.Add(p.rest), pipeSize/8); p.rest != 0 {
+			t.Errorf("when the pipe fills fast it rests %v", p.rest)
+		}
+	}
+	if p = p.next(now.Add(p.rest), largePiece); p.rest != 0 || !p.streams {
+		t.Errorf("when large pieces come one by one it rests %v", p.rest)
 	}
 }
 
