@@ -33,7 +33,7 @@ build:
 	CGO_ENABLED=0 $(GO) build -tags urfave_cli_no_docs -trimpath -ldflags "-s -w" -o lightspeed .
 
 test: tools check
-	$(GO) test -race -timeout 9m ./...
+	$(GO) test -race -timeout 9m -parallel 4 ./...
 
 check:
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted by gofmt: $$unformatted" >&2; exit 1; }

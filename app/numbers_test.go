@@ -18,11 +18,8 @@ import (
 func TestNumbersAreWhatHappened(t *testing.T) {
 	t.Parallel()
 	w := newTown(t)
-	w.discord.Before(func(r *http.Request) *discordtest.Answer {
-		if r.Method == http.MethodPatch {
-			return &discordtest.Answer{Status: http.StatusForbidden, Body: `{"message":"Missing Access","code":50001}`}
-		}
-		return nil
+	w.discord.Before(func(*http.Request) *discordtest.Answer {
+		return &discordtest.Answer{Status: http.StatusForbidden, Body: `{"message":"Missing Access","code":50001}`}
 	})
 	w.start(w.configs(`[
 		{"name": "good", "repos": ["acme/site"], "cwd": "/", "exec": "echo hello"},
