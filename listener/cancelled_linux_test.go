@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,9 +43,6 @@ func stand(t *testing.T, dirs ...string) standing {
 	return s
 }
 
-// cancelledRuns is what the machine of every change can bear; the promise is for 1000.
-var cancelledRuns = flag.Int("cancelled", 250, "runs of TestManyCancelledRuns")
-
 // TestManyCancelledRuns leave nothing: no process, folder, cgroup, lock, descriptor or goroutine.
 func TestManyCancelledRuns(t *testing.T) {
 	f := newFakeAdmin(t)
@@ -74,8 +70,8 @@ func TestManyCancelledRuns(t *testing.T) {
 	}
 	cancelled(plain, "first", 20) // opens what is opened once, and connections
 	before := stand(t, state)
-	cancelled(plain, "many", *cancelledRuns)
-	cancelled(conf("setsid sleep 600 & sleep 600"), "many-trees", *cancelledRuns/10)
+	cancelled(plain, "many", 1000)
+	cancelled(conf("setsid sleep 600 & sleep 600"), "many-trees", 100)
 	const few = 10 // connections to admin, and what else does not come with each run
 	var after standing
 	eventually(t, "no more descriptors and goroutines than before", func() bool {
