@@ -67,7 +67,7 @@ func (p *pipeline) collect() {
 func (p *pipeline) passSoon(buf []byte) (int, error) {
 	n, err := p.pass(buf)
 	if errors.Is(err, unix.EAGAIN) {
-		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(p.read), Events: unix.POLLIN}}, int(longestRest.Milliseconds()))
+		_ = p.lookOut(longestRest)
 		n, err = p.pass(buf)
 	}
 	return n, err
@@ -84,11 +84,17 @@ func (p *pipeline) await(buf []byte) (n int, err error) {
 		return n, err
 	}
 	if !pass(0) {
-		if _, failed := unix.Poll([]unix.PollFd{{Fd: int32(p.read), Events: unix.POLLIN}}, int(longestPoll.Milliseconds())); failed != nil {
+		if p.lookOut(longestPoll) != nil {
 			time.Sleep(longestPoll)
 		}
 	}
 	return n, err
+}
+
+// lookOut waits in the kernel until there is something, for a while at most.
+func (p *pipeline) lookOut(while time.Duration) error {
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(p.read), Events: unix.POLLIN}}, int(while.Milliseconds()))
+	return err
 }
 
 // watch makes the pipe known to Go's poller.
