@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -41,7 +42,7 @@ func (p *pipeline) collect() {
 	defer p.unwatch()
 	buf := buffers.Get().(*[pipeSize]byte)
 	defer buffers.Put(buf)
-	for last := (pace{}); ; {
+	for last, yielded := (pace{}), time.Now(); ; {
 		n, err := 0, error(unix.EAGAIN)
 		if last.streams {
 			n, err = p.passSoon(buf[:])
@@ -59,9 +60,18 @@ func (p *pipeline) collect() {
 		if last = last.next(time.Now(), n); last.streams {
 			p.unwatch()
 			rest(last.rest)
+			if last.at.Sub(yielded) > longestTurn {
+				runtime.Gosched()
+				yielded = last.at
+			}
 		}
 	}
 }
+
+// longestTurn is how long output is read at most before Go's scheduler gets a turn. From whoever makes system calls for 10 ms
+// without one, Go's monitor takes the processor, and then looks after all again every 20 µs for a while, at the cost of those who
+// write: retake in https://go.dev/src/runtime/proc.go.
+const longestTurn = 4 * time.Millisecond
 
 // passSoon is pass, when there is something within a moment.
 func (p *pipeline) passSoon(buf []byte) (int, error) {
