@@ -121,12 +121,11 @@ func (s *Store) Told(ctx context.Context, id string) error {
 // Stored; its length is returned.
 func (s *Store) Telling(ctx context.Context, id string, limit int64) (t api.Telling, length int64, err error) {
 	err = s.view(ctx, func(v view) error {
-		seq, r, err := v.run(id)
-		if err != nil {
+		var seq int64
+		if seq, length, err = v.delivered(id, limit, &t.Run, &t.Delivery, &t.Payload); err != nil {
 			return err
 		}
-		t.Run = r
-		if length, err = v.delivered(seq, limit, &t.Delivery, &t.Payload); err != nil {
+		if err = v.details(seq, &t.Run); err != nil {
 			return err
 		}
 		t.Memos, err = v.memos(seq)

@@ -114,12 +114,12 @@ func timeOrNil(us *int64) *time.Time {
 const runColumns = `r.seq, r.id, r.listener, d.id, r.cause, r.retry_of, r.event, r.repo, r.ref, r.branch, r.tag, r.sha, r.pr,
 	r.status, r.attempt, r.reason, r.exit_code, r.queued_at, r.started_at, r.finished_at, r.log_bytes, r.log_cut, r.cancel_at, r.held_until`
 
-// scanRun reads runColumns of runs r JOIN deliveries d.
-func scanRun(row scanner) (seq int64, r run.Run, err error) {
+// scanRun reads runColumns of runs r JOIN deliveries d, and what stands behind them.
+func scanRun(row scanner, more ...any) (seq int64, r run.Run, err error) {
 	var queued int64
 	var started, finished, cancelled, held *int64
-	err = row.Scan(&seq, &r.ID, &r.Listener, &r.Delivery, &r.Cause, &r.RetryOf, &r.Event, &r.Repo, &r.Ref, &r.Branch, &r.Tag, &r.SHA, &r.PR,
-		&r.Status, &r.Attempt, &r.Reason, &r.ExitCode, &queued, &started, &finished, &r.LogBytes, &r.LogCut, &cancelled, &held)
+	err = row.Scan(append([]any{&seq, &r.ID, &r.Listener, &r.Delivery, &r.Cause, &r.RetryOf, &r.Event, &r.Repo, &r.Ref, &r.Branch, &r.Tag, &r.SHA, &r.PR,
+		&r.Status, &r.Attempt, &r.Reason, &r.ExitCode, &queued, &started, &finished, &r.LogBytes, &r.LogCut, &cancelled, &held}, more...)...)
 	r.QueuedAt = timeOf(queued)
 	r.StartedAt, r.FinishedAt = timeOrNil(started), timeOrNil(finished)
 	r.CancelRequestedAt, r.SlotHeldUntil = timeOrNil(cancelled), timeOrNil(held)
@@ -182,32 +182,40 @@ func (v view) details(seq int64, r *run.Run) (err error) {
 }
 
 // Claimed reads what a claim is answered with, but for the lease. A payload of more than limit bytes is left to
-// Stored; its length is returned.
+// Stored; its length is returned. It is on the way of each push: before the first attempt nobody has said anything of the run.
 func (s *Store) Claimed(ctx context.Context, ref run.Ref, limit int64) (c api.Claim, length int64, err error) {
 	c.Attempt = ref.Attempt
 	err = s.view(ctx, func(v view) error {
-		seq, r, err := v.run(ref.Run)
-		if err != nil {
+		var seq int64
+		if seq, length, err = v.delivered(ref.Run, limit, &c.Run, &c.Delivery, &c.Payload); err != nil {
 			return err
 		}
-		c.Run = r
-		if ref.Attempt > 1 {
-			if c.Memos, err = v.memos(seq); err != nil {
-				return err
-			}
+		if ref.Attempt == 1 {
+			c.Run.Attempts, err = v.attempts(seq)
+			return err
 		}
-		length, err = v.delivered(seq, limit, &c.Delivery, &c.Payload)
+		if err = v.details(seq, &c.Run); err != nil {
+			return err
+		}
+		c.Memos, err = v.memos(seq)
 		return err
 	})
 	return c, length, err
 }
 
-// delivered reads the delivery behind a run; its payload only when that has at most limit bytes.
-func (v view) delivered(seq, limit int64, head *api.DeliveryHead, payload *[]byte) (length int64, err error) {
-	_, err = v.row([]any{&head.ID, &head.Event, &head.ContentType, &length, payload},
-		`SELECT d.id, d.event, d.content_type, d.bytes, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r
-		JOIN deliveries d ON d.seq = r.delivery JOIN payloads p ON p.delivery = d.seq WHERE r.seq = ?`, limit, seq)
-	return length, err
+// delivered reads a run's row and the delivery behind it; its payload only when that has at most limit bytes.
+func (v view) delivered(id string, limit int64, r *run.Run, head *api.DeliveryHead, payload *[]byte) (seq, length int64, err error) {
+	ok := false
+	err = v.query(func(row scanner) (err error) {
+		ok = true
+		seq, *r, err = scanRun(row, &head.ID, &head.Event, &head.ContentType, &length, payload)
+		return err
+	}, `SELECT `+runColumns+`, d.id, d.event, d.content_type, d.bytes, CASE WHEN d.bytes <= ? THEN p.body END FROM runs r
+		JOIN deliveries d ON d.seq = r.delivery LEFT JOIN payloads p ON p.delivery = d.seq WHERE r.id = ?`, limit, id)
+	if err == nil && !ok {
+		err = noRun(id)
+	}
+	return seq, length, err
 }
 
 // Attempt reads the state of one attempt, and whether a later one has started.
