@@ -31,15 +31,18 @@ func locks(c config.Config) []lock.Lock {
 	return list
 }
 
-// folder is the lock of the folder that runs of a config use one at a time; nil when they may share it. A listener
-// has no two of them at work at once anyway; the lock is against another process that runs the same listener on this
-// machine.
+// folder is the lock of the folder that runs of a config use, one at a time or all those that may share it; nil when each has
+// one of its own. A listener has no two at work at once that may not share it; the lock is against another process that runs
+// the same listener on this machine, and against runs that were claimed before the config was changed.
 func folder(c config.Config) *lock.Lock {
-	if c.ShareCwd || c.Checkout != nil {
+	if c.Checkout != nil {
 		return nil
 	}
 	sum := sha256.Sum256([]byte(c.Rules.Name + "\x00" + c.Cwd))
 	l := lock.Named("folder-" + hex.EncodeToString(sum[:10]))
+	if c.ShareCwd {
+		l = l.Shared()
+	}
 	return &l
 }
 
@@ -132,7 +135,7 @@ func (l *Listener) freeLocks() {
 	l.held = nil
 }
 
-// takeFolder waits until no other process runs this listener in the same folder, and says in the log that it does.
+// takeFolder waits until nobody runs this listener in the same folder who does not share it, and says in the log that it does.
 // Without a lock it goes on.
 func (e *edition) takeFolder(ctx context.Context, out io.Writer, log *slog.Logger) *lock.Held {
 	if e.folder == nil {

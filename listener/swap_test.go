@@ -208,6 +208,34 @@ func TestConcurrencyChangesAtOnce(t *testing.T) {
 	}
 }
 
+// TestSharingTheFolderIsSwapped: a run that has its folder to itself keeps that, also when others may share it from now on.
+func TestSharingTheFolderIsSwapped(t *testing.T) {
+	f := newFakeAdmin(t)
+	dir := t.TempDir()
+	with := func(gate string, share bool) config.Config {
+		c := gated(filepath.Join(dir, gate), "done")
+		c.Cwd, c.ShareCwd, c.Concurrency = dir, share, 3
+		return c
+	}
+	const waits = "lightspeed: waits for another run of this listener in the same folder\n"
+	s := launch(t, f, with("alone", false), t.TempDir(), false)
+	alone := f.push("alone")
+	f.awaitLog(alone, "begun\n")
+	s.change(t, with("shared", true))
+	shared, too := f.push("shared"), f.push("too")
+	f.awaitLog(shared, waits)
+	f.awaitLog(too, waits)
+	openGate(t, filepath.Join(dir, "alone"))
+	f.awaitLog(shared, waits+"begun\n")
+	f.awaitLog(too, waits+"begun\n")
+	openGate(t, filepath.Join(dir, "shared"))
+	for _, r := range []*fakeRun{alone, shared, too} {
+		if end := f.awaitEnd(r); end.Status != run.Passed {
+			t.Errorf("got %+v, log %q", end, f.logOf(r))
+		}
+	}
+}
+
 // TestSwapWhileItWaitsForALock: what waits for a lock of the old config is run by the new one, without it.
 func TestSwapWhileItWaitsForALock(t *testing.T) {
 	f := newFakeAdmin(t)

@@ -18,17 +18,24 @@ import (
 
 // Lock is one lock of this machine.
 type Lock struct {
-	path string
-	says string // what people call it
+	path   string
+	says   string // what people call it
+	shared bool   // held by any number who share it, or by one who does not
 }
 
 // Named is the lock of a name, for all users of this machine. The name must fit into a file's.
 func Named(name string) Lock {
-	return Lock{filepath.Join(place(), "lightspeed-"+name+".lock"), "lock " + name}
+	return Lock{path: filepath.Join(place(), "lightspeed-"+name+".lock"), says: "lock " + name}
 }
 
 // File is a lock that is a file of the user's choice. It is made when it is not there.
-func File(path string) Lock { return Lock{filepath.Clean(path), "lock_file " + path} }
+func File(path string) Lock { return Lock{path: filepath.Clean(path), says: "lock_file " + path} }
+
+// Shared is the same lock for who may hold it together with others that share it.
+func (l Lock) Shared() Lock {
+	l.shared = true
+	return l
+}
 
 // String is what people call the lock.
 func (l Lock) String() string { return l.says }
@@ -125,7 +132,7 @@ func (l Lock) try() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch err := flock(f); {
+	switch err := l.flock(f); {
 	case errors.Is(err, unix.EWOULDBLOCK):
 		_ = f.Close()
 		return nil, nil
@@ -143,9 +150,13 @@ func (l Lock) try() (*os.File, error) {
 	return f, nil
 }
 
-func flock(f *os.File) error {
+func (l Lock) flock(f *os.File) error {
+	how := unix.LOCK_EX
+	if l.shared {
+		how = unix.LOCK_SH
+	}
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}

@@ -105,6 +105,34 @@ func TestAllOrNone(t *testing.T) {
 	}
 }
 
+// TestShared: those who share a lock hold it together, and never with one who does not.
+func TestShared(t *testing.T) {
+	l := File(filepath.Join(t.TempDir(), "lock"))
+	take := func(l Lock) (*Held, error) {
+		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		return Take(short, []Lock{l}, nobody)
+	}
+	one, err1 := take(l.Shared())
+	two, err2 := take(l.Shared())
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	one.Release()
+	if _, err := take(l); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one has it alone while another shares it: %v", err)
+	}
+	two.Release()
+	alone, err := take(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alone.Release()
+	if _, err := take(l.Shared()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one shares it while another has it alone: %v", err)
+	}
+}
+
 // TestFileThatWasTidiedAway: who locks a file that has no name any more would not be alone.
 func TestFileThatWasTidiedAway(t *testing.T) {
 	l := File(filepath.Join(t.TempDir(), "lock"))
@@ -129,7 +157,7 @@ func TestFileThatWasTidiedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer held.Release()
-	if err := flock(f); err != nil {
+	if err := l.flock(f); err != nil {
 		t.Fatal(err) // the old file is free: this test shows something
 	}
 }
