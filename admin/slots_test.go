@@ -23,8 +23,10 @@ func TestSlowSendersKeepNobodyOut(t *testing.T) {
 	var slow []net.Conn
 	for n := range maxChunks {
 		slow = append(slow, f.sendsSlowly(c, "hello", 100))
-		for f.server.chunks.busy() <= n {
-			time.Sleep(time.Millisecond)
+		for end := time.Now().Add(10 * time.Second); f.server.chunks.busy() <= n; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d of %d are sending", f.server.chunks.busy(), n+1)
+			}
 		}
 	}
 	for i := range int64(3) {
