@@ -214,7 +214,8 @@ func TestSwapWhileARunGoesOn(t *testing.T) {
 	first := w.push(t, "d1", "main")
 	w.begun(t, first)
 	unwanted := w.push(t, "d2", "dev")
-	w.reload(t, `{"name": "a", "repos": ["me/a"], "branches": ["main"], "exec": "echo $V", "env": {"V": "new"}, "concurrency": 2, "share_cwd": true}`)
+	w.reload(t, fmt.Sprintf(
+		`{"name": "a", "repos": ["me/a"], "branches": ["main"], "exec": "echo $V", "env": {"V": "new"}, "concurrency": 2, "share_cwd": true, "cwd": %q}`, t.TempDir()))
 	w.notes.wait(t, "lightspeed: a: works by its changed config; runs that are under way keep theirs")
 
 	r := w.ended(t, unwanted)
