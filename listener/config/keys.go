@@ -309,7 +309,7 @@ func (l *listener) beside(path string) string {
 
 // consider warns of what loads, and is most likely not what was meant.
 func (l *listener) consider() {
-	if len(l.cfg.Rules.Repos) == 0 && l.cfg.Rules.Name != "" {
+	if at, given := l.given["repos"]; len(l.cfg.Rules.Repos) == 0 && l.cfg.Rules.Name != "" && !(given && l.mistaken(at)) {
 		repo := "OWNER/REPO"
 		if strings.Contains(l.cfg.Rules.Name, "/") {
 			repo = l.cfg.Rules.Name

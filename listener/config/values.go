@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,6 +31,11 @@ func (d *decoder) wrong(offset int, hint, format string, args ...any) {
 	case len(d.mistakes) == mostNotes:
 		d.mistakes = append(d.mistakes, Mistake{Position: Position{File: d.file}, Message: "more mistakes follow"})
 	}
+}
+
+// mistaken reports whether a mistake was noted of the value there.
+func (d *decoder) mistaken(offset int) bool {
+	return slices.ContainsFunc(d.mistakes, func(m Mistake) bool { return m.Position == d.at(offset) })
 }
 
 func (d *decoder) warn(offset int, hint, format string, args ...any) {
