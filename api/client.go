@@ -71,6 +71,9 @@ type UnreachableError struct {
 }
 
 func (e *UnreachableError) Error() string {
+	if errors.Is(e.Err, context.DeadlineExceeded) {
+		return fmt.Sprintf("admin at %s did not answer in time", e.Base)
+	}
 	return fmt.Sprintf("admin at %s is not reachable: %v", e.Base, e.Err)
 }
 

@@ -54,6 +54,8 @@ func TestNoCallWaitsForEver(t *testing.T) {
 			case err := <-done:
 				if took := time.Since(begun); !Temporary(err) || took > 10*time.Minute {
 					t.Errorf("%s: %v after %v", name, err, took)
+				} else if want := "admin at http://127.0.0.1:1 did not answer in time"; err.Error() != want {
+					t.Errorf("%s: %v, want %s", name, err, want)
 				}
 			case <-ctx.Done():
 				t.Fatalf("%s still waits", name)

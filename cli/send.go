@@ -177,6 +177,9 @@ func (s *sender) send(ctx context.Context, d event.Delivery) (api.Receipt, error
 	}
 	resp, err := s.http.Do(req)
 	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return api.Receipt{}, app.Failf("the log of hooks may say why, and `lightspeed deliveries` whether it came", "hooks at %s did not answer in time", s.url)
+		}
 		return api.Receipt{}, app.Failf("is it running? start it with `lightspeed hooks` or `lightspeed up`, or name another with --url", "hooks at %s is not reachable: %w", s.url, cause(err))
 	}
 	defer resp.Body.Close()
@@ -262,7 +265,7 @@ func (p *program) saySent(r api.Receipt) error {
 	case api.Spooled:
 		return p.say("spooled: delivery %s is on disk at hooks, and goes to admin when it answers", id)
 	case api.Ignored:
-		return p.say("ignored: delivery %s: %s", id, visible(r.Why))
+		return p.showReceipt(r)
 	case api.Pong:
 		return p.say("pong: a ping, nothing is stored")
 	}
