@@ -32,7 +32,8 @@ func TestStartTwice(t *testing.T) {
 	url := ready.wait(t, "ready admin ")
 
 	again := start(func(stop Stop) error { return Admin(stop, out, testAdmin(state)) })
-	if err := <-again.done; err == nil || !strings.Contains(err.Error(), "is in use by another lightspeed") {
+	<-again.done
+	if err := again.err; err == nil || !strings.Contains(err.Error(), "is in use by another lightspeed") {
 		t.Errorf("the second start: %v", err)
 	}
 	client, err := NewClient(ClientOptions{Admin: url})

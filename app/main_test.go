@@ -84,15 +84,25 @@ func (l *lines) wait(t *testing.T, prefix string) string {
 // process is a server that a test started.
 type process struct {
 	soon, now context.CancelFunc
-	done      chan error
+	done      chan struct{} // closed when it has ended
+	err       error         // how it did
 }
 
 func start(work func(Stop) error) *process {
 	soon, finish := context.WithCancel(context.Background())
 	now, cut := context.WithCancel(context.Background())
-	p := &process{finish, cut, make(chan error, 1)}
-	go func() { p.done <- work(Stop{soon, now}) }()
+	p := &process{soon: finish, now: cut, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		p.err = work(Stop{soon, now})
+	}()
 	return p
+}
+
+// end ends what a test that failed has left, and its runs.
+func (p *process) end() {
+	p.now()
+	_ = p.stop()
 }
 
 // stop asks the process to end, and returns how it did.
@@ -100,8 +110,8 @@ func (p *process) stop() error {
 	p.soon()
 	defer p.now()
 	select {
-	case err := <-p.done:
-		return err
+	case <-p.done:
+		return p.err
 	case <-time.After(patience):
 		return fmt.Errorf("it did not end within %v of being asked to", patience)
 	}

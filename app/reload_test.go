@@ -68,6 +68,7 @@ func reloadingWith(t *testing.T, text, discord string) *world {
 			Source: source, DiscordAPI: discord,
 		})
 	})
+	t.Cleanup(w.end)
 	w.client, err = NewClient(ClientOptions{Admin: w.ready.wait(t, "ready admin ")})
 	if err != nil {
 		t.Fatal(err)
