@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"lightspeed/admin"
@@ -12,7 +15,11 @@ type BackupInfo = admin.Backup
 
 // Backup copies the state of admin, which may be running, to a new folder, and with it the webhook secret that `up` made.
 func Backup(ctx context.Context, state, to string) (BackupInfo, error) {
-	b, err := admin.MakeBackup(ctx, filepath.Join(state, "admin"), to, filepath.Join(state, SecretFile))
+	from := filepath.Join(state, "admin")
+	if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return BackupInfo{}, Failf("say where it is with --state FOLDER", "there is no admin's state in %s", state)
+	}
+	b, err := admin.MakeBackup(ctx, from, to, filepath.Join(state, SecretFile))
 	return b, stateError(err)
 }
 
