@@ -50,7 +50,9 @@ func Main(args []string, sys System) int {
 	case err != nil:
 		return p.report(err)
 	case line.help:
-		fmt.Fprint(sys.Stdout, p.help(root, line))
+		if _, err := fmt.Fprint(sys.Stdout, p.help(root, line)); err != nil {
+			return p.report(err)
+		}
 		return exitDone
 	case len(line.path) == 0:
 		fmt.Fprint(sys.Stderr, p.help(root, line))
@@ -102,8 +104,17 @@ func (p *program) prepare(commands []*urfave.Command) {
 }
 
 // onUsageError is called for flags whose value cannot be read.
-func onUsageError(_ *urfave.Context, err error, _ bool) error {
-	return app.Usagef("", "%s", strings.Replace(err.Error(), "for flag -", "for --", 1))
+func onUsageError(c *urfave.Context, err error, _ bool) error {
+	said, name, found := strings.Cut(err.Error(), " for flag -")
+	name, unread := strings.CutSuffix(name, ": parse error")
+	if !found || !unread {
+		return app.Usagef("", "%w", err)
+	}
+	want := "a whole number"
+	if _, ok := findFlag(c.Command.Flags, name).(*urfave.DurationFlag); ok {
+		want = "a duration, as 30s or 2h"
+	}
+	return app.Usagef("", "%s for --%s: want %s", said, name, want)
 }
 
 // exit is an error that only carries a code: everything has been said.

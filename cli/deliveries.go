@@ -247,6 +247,9 @@ Examples:
 
 // showReceipt says what a delivery led to, and what was about its repository and did not match.
 func (p *program) showReceipt(r api.Receipt) error {
+	if r.Status == api.Ignored {
+		return p.say("ignored: delivery %s: %s", visible(r.Delivery), visible(r.Why))
+	}
 	verb := "queued"
 	if r.DryRun {
 		verb = "would queue"

@@ -89,7 +89,11 @@ Examples:
 			if !slices.Contains(api.Roles, role) {
 				return app.Usagef(usageHint(c), "role %q is none of %s", role, strings.Join(api.Roles, ", "))
 			}
-			made, err := admin.MakeToken(c.Context, api.NewToken{Role: role, Listeners: c.StringSlice("listener"), Note: c.String("note")})
+			listeners := c.StringSlice("listener")
+			if len(listeners) > 0 && role != api.RoleListener {
+				return app.Usagef("", "--listener binds a listener's token, and this one is for role %s", role)
+			}
+			made, err := admin.MakeToken(c.Context, api.NewToken{Role: role, Listeners: listeners, Note: c.String("note")})
 			if err != nil {
 				return err
 			}
