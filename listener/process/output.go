@@ -90,7 +90,7 @@ func (p *pipeline) await(buf []byte) (n int, err error) {
 		n, err = p.pass(buf)
 		return !errors.Is(err, unix.EAGAIN)
 	}
-	if conn, err := p.watch(); err == nil && conn.Read(pass) == nil {
+	if conn, unwatched := p.watch(); unwatched == nil && conn.Read(pass) == nil {
 		return n, err
 	}
 	if !pass(0) {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"io"
 	"testing"
 	"time"
 
@@ -111,5 +112,23 @@ func TestNoDescriptorLeft(t *testing.T) {
 	p.close()
 	if p.held || out.bytes != 2*pipeSize {
 		t.Errorf("held: %v; %d bytes came, want %d", p.held, out.bytes, 2*pipeSize)
+	}
+}
+
+// TestErrorWhileItWaits: a pipe that cannot be read is not one that has come to its end.
+func TestErrorWhileItWaits(t *testing.T) {
+	read, write, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	p := newPipeline(read, io.Discard)
+	if _, err := p.watch(); err != nil {
+		t.Fatal(err)
+	}
+	defer p.unwatch()
+	p.close()
+	if n, err := p.await(make([]byte, 10)); err == nil {
+		t.Errorf("got %d bytes and no error", n)
 	}
 }
