@@ -30,7 +30,10 @@ var olderFiles = []struct {
 // adopt makes records of an attempt that an older version has left, so that an upgrade loses nothing. What cannot be read is
 // said, and left out. It returns fs.ErrNotExist when there are neither records nor what older versions had.
 func (e *Entry) adopt(log *slog.Logger) error {
-	if _, err := os.Stat(e.file(recordsFile)); !errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Stat(e.file(recordsFile)); {
+	case err == nil:
+		return e.unclaim() // a kill may have come before it below
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	if _, err := os.Stat(e.file(olderClaimFile)); err != nil {
@@ -63,5 +66,13 @@ func (e *Entry) adopt(log *slog.Logger) error {
 	if err := unix.Rename(tmp, e.file(recordsFile)); err != nil {
 		return err
 	}
-	return os.Remove(e.file(olderClaimFile))
+	return e.unclaim()
+}
+
+// unclaim removes what an older version held the attempt by: it is held by its records, and no longer than they are there.
+func (e *Entry) unclaim() error {
+	if err := os.Remove(e.file(olderClaimFile)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

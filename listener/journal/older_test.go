@@ -70,3 +70,23 @@ func TestOlderVersionsAttempts(t *testing.T) {
 		})
 	}
 }
+
+// TestAdoptedAndRemoved: a kill after the records of an older version's attempt were made leaves its claim beside them. It is
+// no attempt any more when the records are gone.
+func TestAdoptedAndRemoved(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "r1")
+	_, _ = e.Log.Write([]byte("output"))
+	if err := os.WriteFile(e.file(olderClaimFile), []byte(`{"instance":"`+j.Instance()+`","claim":{}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, _ = reopen(t, j, state)
+	if err := os.Remove(j.Held()[0].file(recordsFile)); err != nil { // as by a kill in Remove
+		t.Fatal(err)
+	}
+	j, said := reopen(t, j, state)
+	if held := j.Held(); len(held) > 0 {
+		t.Errorf("it is held again: %v", said.lines())
+	}
+}
