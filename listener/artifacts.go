@@ -204,8 +204,11 @@ func (a *attempt) handIn(ctx context.Context, say func(string)) {
 		default:
 			a.log.Error("artifact cannot be read", "path", one.Path, "err", err)
 		}
-		if err == nil || refused != nil {
-			a.handedIn(one)
+		if err != nil && refused == nil {
+			continue
+		}
+		if err := a.entry.HandedIn(one.Path); err != nil {
+			a.log.Warn("journal could not note that admin has an artifact; it is handed in again", "path", one.Path, "err", err)
 		}
 	}
 }
@@ -247,12 +250,4 @@ func (a *attempt) sendArtifact(ctx context.Context, one api.Artifact, offset int
 		return err
 	})
 	return next, err
-}
-
-// handedIn takes an artifact off the journal's list.
-func (a *attempt) handedIn(one api.Artifact) {
-	rest := slices.DeleteFunc(slices.Clone(a.entry.Artifacts()), func(other api.Artifact) bool { return other.Path == one.Path })
-	if err := a.entry.SetArtifacts(rest); err != nil {
-		a.log.Warn("journal could not note that admin has an artifact; it is handed in again", "err", err)
-	}
 }

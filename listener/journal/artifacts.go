@@ -2,6 +2,7 @@ package journal
 
 import (
 	"os"
+	"slices"
 
 	"lightspeed/api"
 )
@@ -21,8 +22,20 @@ func (e *Entry) SetArtifacts(list []api.Artifact) error {
 	return err
 }
 
+// HandedIn notes that an artifact is done with: it is no longer one of Artifacts.
+func (e *Entry) HandedIn(path string) error {
+	e.drop(path)
+	_, err := e.records.add(record{HandedIn: path})
+	return err
+}
+
+// drop takes an artifact off the list, of which somebody may be going through an earlier one.
+func (e *Entry) drop(path string) {
+	e.artifacts = slices.DeleteFunc(slices.Clone(e.artifacts), func(one api.Artifact) bool { return one.Path == path })
+}
+
 // Collected reports whether SetArtifacts was called.
 func (e *Entry) Collected() bool { return e.collected }
 
-// Artifacts returns what SetArtifacts has noted.
+// Artifacts returns what SetArtifacts has noted, without those that are handed in.
 func (e *Entry) Artifacts() []api.Artifact { return e.artifacts }

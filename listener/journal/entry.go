@@ -118,6 +118,9 @@ func (e *Entry) take(r record) {
 	if r.Artifacts != nil {
 		e.artifacts, e.collected = *r.Artifacts, true
 	}
+	if r.HandedIn != "" {
+		e.drop(r.HandedIn)
+	}
 	if r.Result != nil {
 		e.result, e.endedAt = r.Result, r.At
 	}

@@ -143,6 +143,33 @@ func TestLongestListOfArtifactsComesBack(t *testing.T) {
 	}
 }
 
+// TestManyArtifactsAreHandedIn: to note each that admin has takes its name, and not the whole list, or the records of many
+// would be longer than what is read of them.
+func TestManyArtifactsAreHandedIn(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	e := begin(t, j, "r1")
+	list := make([]api.Artifact, api.MaxArtifactCount)
+	for i := range list {
+		list[i] = api.Artifact{Path: fmt.Sprintf("%0950d<>", i), Bytes: 1, SHA256: strings.Repeat("a", 64), Attempt: 1}
+	}
+	if err := e.SetArtifacts(list); err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range list[1:] {
+		if err := e.HandedIn(one.Path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if info, err := os.Stat(e.file(recordsFile)); err != nil || info.Size() > maxRecords/8 {
+		t.Errorf("records are %v, %v", info, err)
+	}
+	j, said := reopen(t, j, state)
+	if got := j.Held()[0]; !got.Collected() || len(got.Artifacts()) != 1 || got.Artifacts()[0] != list[0] {
+		t.Errorf("%d came back: %v", len(got.Artifacts()), said.lines())
+	}
+}
+
 func TestNobodyElseReadsTheState(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)

@@ -21,17 +21,18 @@ import (
 const recordsFile = "records"
 
 // maxRecords bounds what is read of the file, in bytes. The largest that this program writes has the steps after the start of
-// each of them, run.MaxSteps times the 256 KiB that admin takes, and a list of artifacts, api.MaxArtifactCount names of a
-// kilobyte in which each byte may take six.
+// each of them, run.MaxSteps times the 256 KiB that admin takes, and each artifact twice, in the list and when it is handed in:
+// api.MaxArtifactCount names of a kilobyte in which each byte may take six.
 const maxRecords = 64 << 20
 
-// record is one line. Of each kind the last one counts.
+// record is one line. Of each kind the last one counts, but for HandedIn, of which each does.
 type record struct {
 	At        time.Time       `json:"at"`
 	Claimed   *claimed        `json:"claimed,omitempty"`
 	Started   *started        `json:"started,omitempty"`
 	Ended     *Ended          `json:"ended,omitempty"`
 	Artifacts *[]api.Artifact `json:"artifacts,omitempty"` // what is kept; it is written when all of it is copied
+	HandedIn  string          `json:"handed_in,omitempty"` // path of one of these that is done with
 	Result    *api.Finish     `json:"result,omitempty"`
 }
 
