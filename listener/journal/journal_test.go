@@ -130,6 +130,16 @@ func TestLongestListOfArtifactsComesBack(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	e := begin(t, j, "r1")
+	list := keepsMost(t, e)
+	j, said := reopen(t, j, state)
+	if got := j.Held()[0].Artifacts(); len(got) != len(list) {
+		t.Errorf("%d of %d came back: %v", len(got), len(list), said.lines())
+	}
+}
+
+// keepsMost has an attempt keep as much as it may, by names as long as they may be.
+func keepsMost(t *testing.T, e *Entry) []api.Artifact {
+	t.Helper()
 	list := make([]api.Artifact, api.MaxArtifactCount)
 	for i := range list {
 		list[i] = api.Artifact{Path: fmt.Sprintf("%0950d<>", i), Bytes: 1, SHA256: strings.Repeat("a", 64), Attempt: 1}
@@ -137,10 +147,7 @@ func TestLongestListOfArtifactsComesBack(t *testing.T) {
 	if err := e.SetArtifacts(list); err != nil {
 		t.Fatal(err)
 	}
-	j, said := reopen(t, j, state)
-	if got := j.Held()[0].Artifacts(); len(got) != len(list) {
-		t.Errorf("%d of %d came back: %v", len(got), len(list), said.lines())
-	}
+	return list
 }
 
 // TestManyArtifactsAreHandedIn: to note each that admin has takes its name, and not the whole list, or the records of many
@@ -149,13 +156,7 @@ func TestManyArtifactsAreHandedIn(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	e := begin(t, j, "r1")
-	list := make([]api.Artifact, api.MaxArtifactCount)
-	for i := range list {
-		list[i] = api.Artifact{Path: fmt.Sprintf("%0950d<>", i), Bytes: 1, SHA256: strings.Repeat("a", 64), Attempt: 1}
-	}
-	if err := e.SetArtifacts(list); err != nil {
-		t.Fatal(err)
-	}
+	list := keepsMost(t, e)
 	for _, one := range list[1:] {
 		if err := e.HandedIn(one.Path); err != nil {
 			t.Fatal(err)
