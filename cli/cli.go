@@ -105,16 +105,16 @@ func (p *program) prepare(commands []*urfave.Command) {
 
 // onUsageError is called for flags whose value cannot be read.
 func onUsageError(c *urfave.Context, err error, _ bool) error {
-	said, name, found := strings.Cut(err.Error(), " for flag -")
-	name, unread := strings.CutSuffix(name, ": parse error")
-	if !found || !unread {
-		return app.Usagef("", "%w", err)
+	said := strings.Replace(err.Error(), "for flag -", "for --", 1)
+	value, unread := strings.CutSuffix(said, ": parse error")
+	if !unread {
+		return app.Usagef("", "%s", said)
 	}
 	want := "a whole number"
-	if _, ok := findFlag(c.Command.Flags, name).(*urfave.DurationFlag); ok {
+	if _, ok := findFlag(c.Command.Flags, value[strings.LastIndex(value, "--")+2:]).(*urfave.DurationFlag); ok {
 		want = "a duration, as 30s or 2h"
 	}
-	return app.Usagef("", "%s for --%s: want %s", said, name, want)
+	return app.Usagef("", "%s: want %s", value, want)
 }
 
 // exit is an error that only carries a code: everything has been said.

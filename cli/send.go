@@ -178,7 +178,7 @@ func (s *sender) send(ctx context.Context, d event.Delivery) (api.Receipt, error
 	resp, err := s.http.Do(req)
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			return api.Receipt{}, app.Failf("the log of hooks may say why, and `lightspeed deliveries` whether it came", "hooks at %s did not answer in time", s.url)
+			return api.Receipt{}, app.Failf("is it running there? `lightspeed deliveries` shows whether the delivery has come all the same", "hooks at %s did not answer in time", s.url)
 		}
 		return api.Receipt{}, app.Failf("is it running? start it with `lightspeed hooks` or `lightspeed up`, or name another with --url", "hooks at %s is not reachable: %w", s.url, cause(err))
 	}
