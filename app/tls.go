@@ -73,9 +73,9 @@ func pinned(server *tls.Config) *tls.Config {
 // idleConnections is how many connections to one host a client keeps: hooks passes 64 deliveries on at once.
 const idleConnections = 128
 
-// aMessage is what most deliveries and claims fit into, with their headers, in bytes: each goes out, or comes in, by one system
+// messageSize is what most deliveries and claims fit into, with their headers, in bytes: each goes out, or comes in, by one system
 // call, and wakes who waits for it once.
-const aMessage = 32 << 10
+const messageSize = 32 << 10
 
 // newHTTPClient makes a client without a time-out of its own: some calls wait, and each has a context. Its connections
 // are made by what trusted returns then.
@@ -95,7 +95,7 @@ func newTransport(config *tls.Config) *http.Transport {
 		MaxIdleConnsPerHost:   idleConnections,
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
-		WriteBufferSize:       aMessage,
-		ReadBufferSize:        aMessage,
+		WriteBufferSize:       messageSize,
+		ReadBufferSize:        messageSize,
 	}
 }
